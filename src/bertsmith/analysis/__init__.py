@@ -1,0 +1,1 @@
+"""Why it works: instruments for any encoder."""

@@ -1,0 +1,91 @@
+"""`bertsmith finetune`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bertsmith.cli.options import TRAINING, apply
+
+_TABLES = (
+    click.option("--train", required=True, type=Path, help="Labelled texts to learn from."),
+    click.option("--dev", required=True, type=Path, help="Labelled texts to be scored on."),
+    click.option("--model", required=True, type=Path, help="A pre-trained model's folder."),
+    click.option("--out", required=True, type=Path, help="Where the results go."),
+)
+_COLUMNS = (
+    click.option("--text-column", help="Name, or number from 1, of the text's column."),
+    click.option("--pair-column", help="... of the second text's, for pairs."),
+    click.option("--label-column", help="... of the label's."),
+    click.option("--no-header", is_flag=True, help="The first line is data already."),
+)
+
+
+@click.group()
+def finetune() -> None:
+    """Fine-tune a model on labelled text.
+
+    TRAIN and DEV are .csv, .tsv or .jsonl files with a text, or two, and a label a row; the
+    columns are guessed from their names. Leaves OUT/model, OUT/scores.json and
+    OUT/report.html. The same command again, or with more seeds, goes on: a finished seed is
+    kept, and one that was interrupted begins again.
+    """
+
+
+@finetune.command()
+@apply(*_TABLES, *_COLUMNS, *TRAINING)
+def classify(**choices: Any) -> None:
+    """Teach a model to tell classes of text apart.
+
+    The label is a class: a word or a whole number.
+    """
+    _run("classify", **choices)
+
+
+@finetune.command()
+@apply(*_TABLES, *_COLUMNS, *TRAINING)
+def multilabel(**choices: Any) -> None:
+    """Teach a model to give a text any number of labels.
+
+    The label's column holds them with commas between, or, in JSON, as a list; it may be empty.
+    """
+    _run("multilabel", **choices)
+
+
+@finetune.command()
+@apply(*_TABLES, *_COLUMNS, *TRAINING)
+def regress(**choices: Any) -> None:
+    """Teach a model to give a text a number, by mean squared error.
+
+    The label is a number.
+    """
+    _run("regress", **choices)
+
+
+def _run(
+    task: str,
+    train: Path,
+    dev: Path,
+    model: Path,
+    out: Path,
+    text_column: str | None,
+    pair_column: str | None,
+    label_column: str | None,
+    no_header: bool,
+    **choices: Any,
+) -> None:
+    from bertsmith.cli.tables import print_confusion, print_summary
+    from bertsmith.jobs import finetune as job
+    from bertsmith.tasks.tables import Columns
+
+    columns = Columns(text_column, pair_column, label_column, header=not no_header)
+    result = job.finetune(task, train, dev, model, out, columns=columns, **choices)
+    if not result.finished:
+        click.echo("stopped; the same command again goes on from here", err=True)
+        sys.exit(result.exit_status)
+    print_summary(result.scores)
+    print_confusion(result.scores["labels"], result.best.get("confusion_matrix"))
+    click.echo(f"{result.model}  the best of them\n{result.folder / 'report.html'}")

@@ -1,0 +1,81 @@
+"""Command-line pieces that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+
+class ManyValuesCommand(click.Command):
+    """A command whose repeatable options take several values after one flag.
+
+    `--text a b c` is `--text a --text b --text c`, for every option declared with
+    `multiple=True`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the flag before each of its values, then parse as usual."""
+        flags = {
+            flag
+            for option in self.params
+            if isinstance(option, click.Option) and option.multiple
+            for flag in option.opts
+        }
+        return super().parse_args(ctx, _with_repeated_flags(args, flags))
+
+
+def _with_repeated_flags(args: Sequence[str], flags: set[str]) -> list[str]:
+    repeated: list[str] = []
+    flag = ""
+    for index, arg in enumerate(args):
+        if arg.startswith("-") and arg != "-":
+            flag = arg if arg in flags else ""
+            repeated.append(arg)
+        elif flag and args[index - 1] != flag:
+            repeated += [flag, arg]
+        else:
+            repeated.append(arg)
+    return repeated
+
+
+TEXT = click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    required=True,
+    metavar="PATH...",
+    help="Text files, folders or globs: .txt and .jsonl, also as .gz, .xz, .zst.",
+)
+LAYOUT = click.option(
+    "--layout",
+    type=click.Choice(["auto", "file", "blank", "lines"]),
+    default="auto",
+    show_default=True,
+    help="How a .txt holds documents: one a file; blank lines between them; a sentence a line, "
+    "blank lines between documents.",
+)
+TRAINING = (
+    click.option("--seeds", type=int, help="How many runs; 3 below 10,000 examples, else 1."),
+    click.option("--from-scratch", is_flag=True, help="The same from random weights, to compare."),
+    click.option("--epochs", type=int, help="Rounds over the training texts."),
+    click.option("--batch-size", type=int, help="Texts of an optimizer step.  [default: 32]"),
+    click.option("--lr", type=float, help="Peak learning rate.  [default: by the model's size]"),
+    click.option(
+        "--max-length", type=int, help="Tokens of a text; the rest is cut.  [default: 128]"
+    ),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
+)
+"""What every fine-tuning can be told."""
+
+
+def apply(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One decorator of many, the first of them on top."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

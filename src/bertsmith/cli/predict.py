@@ -1,0 +1,89 @@
+"""`bertsmith predict` and `bertsmith evaluate`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+_TEXT_COLUMN = click.option("--text-column", help="Name, or number from 1, of the text's column.")
+_PAIR_COLUMN = click.option("--pair-column", help="... of the second text's, for pairs.")
+_NO_HEADER = click.option("--no-header", is_flag=True, help="The first line is data already.")
+_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+
+
+@click.command()
+@click.argument("model", type=Path)
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--out", type=Path, help="Where the lines go.  [default: standard output]")
+@_TEXT_COLUMN
+@_PAIR_COLUMN
+@_NO_HEADER
+@_DEVICE
+def predict(
+    model: Path,
+    file: Path,
+    out: Path | None,
+    text_column: str | None,
+    pair_column: str | None,
+    no_header: bool,
+    device: str,
+) -> None:
+    """Label the texts of FILE with the fine-tuned MODEL, a JSON line each.
+
+    FILE is a .txt with a text a line, a .csv, .tsv or .jsonl with a text column, or - for
+    standard input: a text a line, or JSON lines.
+    """
+    # No two batches have one shape, so oneDNN's cache of kernels by shape only fills memory.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+
+    from bertsmith.jobs.predict import predict_file
+    from bertsmith.tasks.tables import Columns
+
+    result = predict_file(
+        model,
+        file,
+        out,
+        columns=Columns(text_column, pair_column, header=not no_header),
+        device=device,
+        show_progress=out is not None or not sys.stdout.isatty(),
+    )
+    if result.truncated:
+        click.echo(f"{result.truncated:,} of {result.texts:,} texts were shortened", err=True)
+    if out is not None:
+        click.echo(f"{result.texts:,} texts labelled in {out}")
+
+
+@click.command()
+@click.argument("model", type=Path)
+@click.argument("file", type=Path)
+@click.option("--out", type=Path, help="Where the scores go as JSON, too.")
+@_TEXT_COLUMN
+@_PAIR_COLUMN
+@click.option("--label-column", help="... of the label's.")
+@_NO_HEADER
+@_DEVICE
+def evaluate(
+    model: Path,
+    file: Path,
+    out: Path | None,
+    text_column: str | None,
+    pair_column: str | None,
+    label_column: str | None,
+    no_header: bool,
+    device: str,
+) -> None:
+    """Score the fine-tuned MODEL on the labelled FILE (.csv, .tsv or .jsonl)."""
+    from bertsmith.cli.tables import metrics_line, print_classes, print_confusion
+    from bertsmith.jobs.predict import evaluate_file
+    from bertsmith.tasks.tables import Columns
+
+    columns = Columns(text_column, pair_column, label_column, header=not no_header)
+    scores = evaluate_file(model, file, out, columns=columns, device=device)
+    print_classes(scores["classes"])
+    print_confusion(scores["labels"], scores.get("confusion_matrix"))
+    click.echo(f"{metrics_line(scores)}  on {scores['examples']:,} texts")
+    if scores["truncated"]:
+        click.echo(f"{scores['truncated']:,} texts were shortened", err=True)

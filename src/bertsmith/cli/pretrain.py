@@ -1,0 +1,43 @@
+"""`bertsmith pretrain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", metavar="RUN.toml|RECIPE")
+@click.option("--corpus", required=True, type=click.Path(path_type=Path), help="A corpus folder.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one value of the run."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and the whole config.")
+def pretrain(run: str, corpus: Path, out: Path, assignments: tuple[str, ...], dry_run: bool) -> int:
+    """Pre-train on a corpus; the same command again goes on where it stopped.
+
+    RUN.toml holds what differs from its recipe's defaults; a recipe's name alone takes them
+    all. Ctrl-C or SIGTERM stops cleanly after the current step.
+    """
+    from bertsmith.jobs.pretrain import load_config
+    from bertsmith.jobs.pretrain import pretrain as job
+    from bertsmith.jobs.setup import describe, prepare
+    from bertsmith.text.corpus import Corpus
+
+    config, opened = load_config(run, assignments), Corpus.open(corpus)
+    if dry_run:
+        setup = prepare(config, opened)
+        for name, value in describe(setup).items():
+            click.echo(f"{name:>16}  {value}")
+        click.echo(f"\n{setup.config.to_toml()}", nl=False)
+        return 0
+    result = job(config, opened, out)
+    for name, score in result.evaluation.items():
+        click.echo(f"held-out {name:<14} {score:.3f}")
+    if result.finished:
+        click.echo(f"model   {result.model}\nreport  {out / 'report.html'}")
+    else:
+        click.echo(f"stopped after {result.tokens:,} tokens; the same command goes on from there")
+    return result.exit_status

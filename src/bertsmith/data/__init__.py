@@ -1,0 +1,1 @@
+"""Token ids to batches: pure functions of (seed, epoch, index)."""

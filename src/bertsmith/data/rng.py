@@ -1,0 +1,37 @@
+"""Counter-based randomness: every draw is a pure function of what it is for.
+
+No stream has a state to save, so that resuming, re-ordering or sharing out the work among
+workers cannot change what any segment looks like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from bertsmith.types import FloatArray, IntArray
+
+_U64 = npt.NDArray[np.uint64]
+
+
+def key(*parts: int | str) -> int:
+    """64 bits that depend on every one of `parts`."""
+    text = "\x1f".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def uniform(key_: int, counters: IntArray) -> FloatArray:
+    """One number in [0, 1) for each of `counters`, by splitmix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        bits: _U64 = counters.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key_)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+        bits ^= bits >> np.uint64(31)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def generator(*parts: int | str) -> np.random.Generator:
+    """A generator whose whole stream depends on `parts` alone (Philox, Salmon et al. 2011)."""
+    return np.random.Generator(np.random.Philox(key=key(*parts)))

@@ -1,0 +1,178 @@
+"""README.md of a model folder: what it is, what it was made from, how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_BERTSMITH_ONLY = (
+    "transformers has no class for this network: the folder is in bertsmith's own format, which "
+    "only bertsmith reads."
+)
+
+
+_PIPELINE = """\
+from transformers import pipeline
+
+predict = pipeline("{task}", model="{name}")
+print(predict("{sample}"))
+"""
+_GENERATE = """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+model = AutoModelForSeq2SeqLM.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+answer = model.generate(**tokenizer("{sample}", return_tensors="pt"), num_beams=4)
+print(tokenizer.batch_decode(answer))
+"""
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What a network is for, and how it is asked for it."""
+
+    task: str  # transformers' name of it
+    loader: str
+    command: str  # with {name}
+    sample: str
+    code: str = _PIPELINE  # for transformers, with {task}, {name}, {sample}
+    what: str = "A pre-trained encoder"
+
+
+_CLASSIFIER = _Use(
+    "text-classification", "load_classifier", "bertsmith predict {name} texts.txt", "a text"
+)
+_MASKED_LM = _Use(
+    "fill-mask",
+    "load_masked_lm",
+    'bertsmith fill {name} "the [MASK] is here"',
+    "the [MASK] is here",
+)
+_ENCODER = _Use(
+    "feature-extraction",
+    "load_encoder",
+    "bertsmith finetune classify --train train.tsv --dev dev.tsv --model {name} --out tuned",
+    "a text",
+)
+_ENCODER_DECODER = _Use(
+    "text2text-generation",
+    "load_encoder_decoder",
+    'bertsmith fill {name} "the <extra_id_0> is here"',
+    "the <extra_id_0> is here",
+    _GENERATE,
+    "A pre-trained encoder and decoder",
+)
+_WORD_VECTORS = _Use(
+    "feature-extraction",
+    "load_word2vec",
+    "bertsmith similar {name} word",
+    "word",
+    what="Word vectors",
+)
+_USES = {
+    "ElectraForPreTraining": _ENCODER,
+    "ReplacedTokenDetector": _ENCODER,
+    "T5ForConditionalGeneration": _ENCODER_DECODER,
+    "EncoderDecoder": _ENCODER_DECODER,
+    "Word2Vec": _WORD_VECTORS,
+}
+"""Of pre-trained classes; the others are masked LMs."""
+
+
+def model_card(
+    name: str,
+    *,
+    architecture: str,
+    summary: str = "",
+    data: str = "",
+    sizes: Mapping[str, object] | None = None,
+    training: Mapping[str, object] | None = None,
+    scores: Mapping[str, object] | None = None,
+    limits: Sequence[str] = (),
+    labels: Sequence[str] | None = None,
+) -> str:
+    """Render the card. `architecture` is the class in config.json; `labels` make it a classifier.
+
+    `sizes`, `training` and `scores` become tables, in the order given. The licence is left
+    to whoever publishes the model.
+    """
+    published = bool(_family(architecture))
+    use = _USES.get(architecture, _MASKED_LM) if labels is None else _CLASSIFIER
+    sections = [
+        _front_matter(_family(architecture), use),
+        f"# {name}",
+        summary or _summary(architecture, use, labels),
+        "" if published else _BERTSMITH_ONLY,
+        _section("Data", data),
+        _section("Sizes", _table("size", sizes)),
+        _section("Training", _table("setting", training)),
+        _section("Scores", _table("score", scores)),
+        _section("Labels", ", ".join(f"`{label}`" for label in labels or ())),
+        _section("Use", _usage(name, use, published)),
+        _section("Limits", "\n".join(f"- {limit}" for limit in (*limits, *_limits(data)))),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _family(architecture: str) -> str:
+    """ "bert" of a BertForMaskedLM, ...; empty for the classes of our own format."""
+    family, _, task = architecture.partition("For")
+    return family.lower() if task else ""
+
+
+def _front_matter(family: str, use: _Use) -> str:
+    lines = [
+        "---",
+        "# license: to be chosen by whoever publishes this model",
+        f"library_name: {'transformers' if family else 'bertsmith'}",
+        f"pipeline_tag: {use.task}",
+        "tags:",
+        "- bertsmith",
+        *([f"- {family}"] if family else []),
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(architecture: str, use: _Use, labels: Sequence[str] | None) -> str:
+    if labels is not None:
+        return f"A text classifier of {len(labels)} labels ({architecture}), made with bertsmith."
+    return f"{use.what} ({architecture}), made with bertsmith."
+
+
+def _limits(data: str) -> list[str]:
+    known = "the data named above" if data else "its training data"
+    return [f"It knows what {known} holds, with its errors and its bias, and nothing else."]
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def _table(head: str, values: Mapping[str, object] | None) -> str:
+    if not values:
+        return ""
+    rows = [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items()]
+    return "\n".join([f"| {head} | value |", "|---|---|", *rows])
+
+
+def _cell(value: object) -> str:
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(shown.split()).replace("|", "\\|")
+
+
+def _usage(name: str, use: _Use, published: bool) -> str:
+    blocks = [
+        "With bertsmith, from the shell and from Python:",
+        f"```sh\n{use.command.format(name=name)}\n```",
+        "```python\n"
+        f"from bertsmith.export.huggingface import {use.loader}, load_tokenizer\n\n"
+        f'model = {use.loader}("{name}")\n'
+        f'tokenizer = load_tokenizer("{name}")\n```',
+    ]
+    if published:
+        blocks += [
+            "With transformers:",
+            f"```python\n{use.code.format(task=use.task, name=name, sample=use.sample)}```",
+        ]
+    return "\n\n".join(blocks)

@@ -1,0 +1,142 @@
+"""Writing files and folders so that a reader sees the old content or the new, never a half."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from bertsmith.errors import BertsmithError
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when the block ends well, and else is gone.
+
+    A temporary file beside it, fsync, rename, fsync of the folder.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, whole or not at all."""
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+def write_text_atomically(path: Path, content: str) -> None:
+    """`write_atomically` of UTF-8."""
+    write_atomically(path, content.encode("utf-8"))
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the renames inside a folder, so that they outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_plain_file(path: Path, most_bytes: int, error: type[BertsmithError]) -> None:
+    """Raise `error` where `path` is not a regular file of at most `most_bytes` in its own folder.
+
+    A pipe or a device may never end, and a link that leads out of the folder may lead anywhere.
+    The one such link that is taken is Hugging Face's, in the cache of its downloads:
+    snapshots/REVISION/NAME -> ../../blobs/HASH.
+    """
+    try:
+        real, folder = path.resolve(strict=True), path.parent.resolve()
+    except (OSError, RuntimeError):
+        raise error("is missing, or a link to nothing", where=path) from None
+    if not real.is_file():
+        raise error("is no regular file", where=path, mend="put the file itself there")
+    cached = folder.parent.name == "snapshots" and real.parent == folder.parent.parent / "blobs"
+    if not real.is_relative_to(folder) and not cached:
+        raise error("is a link that leads out of its folder", where=path, mend="copy the file")
+    size = real.stat().st_size
+    if size > most_bytes:
+        raise error(f"is too large: {size:,} bytes, where {most_bytes:,} are the most", where=path)
+
+
+def remove_interrupted_writes(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed processes left of `open_atomically` of files `names` in `folder`."""
+    for name in names:
+        for path in folder.glob(f".{glob.escape(name)}.*.tmp"):
+            path.unlink()
+
+
+@contextmanager
+def replace_folder(folder: Path, holds: str, error: type[BertsmithError]) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends well.
+
+    An older folder is replaced only if it is empty or has a file named `holds`, so that a
+    mistyped path costs nobody their files; else `error` is raised. Everything is flushed to
+    the disk before the renames; a block that fails leaves the older folder as it was and no
+    trace of itself. What killed processes left of earlier attempts is removed.
+    """
+    folder = folder.resolve()
+    check_replaceable(folder, holds, error)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            sync(path)
+        sync(temporary)
+        _swap(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _remove_leftovers(folder)
+
+
+def check_replaceable(folder: Path, holds: str, error: type[BertsmithError]) -> None:
+    """Raise `error` where `replace_folder` would."""
+    if not folder.exists():
+        return
+    if not (folder.is_dir() and ((folder / holds).is_file() or not any(folder.iterdir()))):
+        raise error(
+            f"is there already, and is no folder with a {holds}",
+            where=folder,
+            mend="choose another folder",
+        )
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        temporary.rename(folder)
+        sync(folder.parent)
+        return
+    older = temporary.with_suffix(".old")
+    folder.rename(older)
+    try:
+        temporary.rename(folder)
+    except BaseException:
+        older.rename(folder)
+        raise
+    sync(folder.parent)
+    shutil.rmtree(older)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for suffix in (".tmp", ".old"):
+        pattern = f".{glob.escape(folder.name)}.{'[0-9a-f]' * 8}{suffix}"
+        for left in folder.parent.glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,359 @@
+"""Fine-tuning: labelled texts and a pre-trained model in, a task's model and its proof out.
+
+The proof is the same network trained in the same way from random weights (`from_scratch`):
+same seeds, same order of the examples.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bertsmith.data.loader import Cursor
+from bertsmith.engine.log import Log
+from bertsmith.engine.precision import choose_hardware
+from bertsmith.engine.train import Step
+from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.export.configs import ARCHITECTURES, family_of
+from bertsmith.export.huggingface import load_tokenizer, read_model, save_model
+from bertsmith.export.model_card import model_card
+from bertsmith.export.weights import WEIGHTS
+from bertsmith.files import write_text_atomically
+from bertsmith.jobs.finetune_folder import (
+    FinetuneConfig,
+    Init,
+    InputConfig,
+    RunFolder,
+    best_run,
+    readme,
+    summarise,
+)
+from bertsmith.jobs.progress import Bar
+from bertsmith.jobs.signals import StopRequest
+from bertsmith.jobs.trainer import Trainer
+from bertsmith.report.finetune import write_finetune_report
+from bertsmith.tasks.base import Encoded, Task, encode_rows
+from bertsmith.tasks.find import find
+from bertsmith.tasks.fit import FitResult, evaluate
+from bertsmith.tasks.metrics import METRIC_NAMES
+from bertsmith.tasks.protocol import choose_protocol
+from bertsmith.tasks.tables import Columns, Labelled, read_labelled, require_pairs
+from bertsmith.text.lines import file_sha256
+from bertsmith.text.tokenizer import Tokenizer
+
+FEW_EXAMPLES = 10_000
+"""Below this many training examples the seed matters, so three are taken."""
+LOGGED_STEPS = 100
+"""Step records of a run, about."""
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """Where a fine-tuning stands when the call returns."""
+
+    task: Task
+    folder: Path
+    finished: bool
+    scores: Mapping[str, Any]
+    """As scores.json has it; empty where it is not finished."""
+    exit_status: int
+
+    @property
+    def model(self) -> Path:
+        """The best model's folder."""
+        return self.folder / "model"
+
+    @property
+    def best(self) -> Mapping[str, Any]:
+        """The run that `model` is of, as scores.json has it."""
+        best = best_run(self.task, self.scores["runs"])
+        assert best is not None
+        return best
+
+
+def finetune(
+    task: str,
+    train: str | Path,
+    dev: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    columns: Columns | None = None,
+    seeds: int | None = None,
+    from_scratch: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    **protocol: float | None,
+) -> FinetuneResult:
+    """Train a model with several seeds, or go on with those that are not finished.
+
+    A seed that was interrupted begins again.
+
+    `task` is "classify", "multilabel" or "regress"; `train` and `dev` are tables (see
+    `bertsmith.tasks.tables`), `model` a model folder. `seeds` is their number: three below
+    FEW_EXAMPLES training examples, else one. `from_scratch` adds the same runs from random
+    weights. `protocol` are fields of `Protocol`. Leaves the run folder that
+    `bertsmith.jobs.finetune_folder` describes.
+
+    Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
+    for a value or where `out` holds something else, TrainingError where a loss is not finite.
+    """
+    found = find(task)
+    return finetune_on(
+        found,
+        read_labelled(Path(train), columns, found.label_text),
+        read_labelled(Path(dev), columns, found.label_text),
+        model=Path(model),
+        out=Path(out),
+        also=None,
+        seeds=seeds,
+        from_scratch=from_scratch,
+        device=device,
+        precision=precision,
+        **protocol,
+    )
+
+
+def finetune_on(
+    task: Task,
+    train: Labelled,
+    dev: Labelled,
+    *,
+    model: Path,
+    out: Path,
+    also: Mapping[str, Labelled] | None = None,
+    seeds: int | None = None,
+    from_scratch: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    **protocol: float | None,
+) -> FinetuneResult:
+    """As `finetune`, from tables that are read already.
+
+    `also` are further labelled tables that each finished run is scored on; its result has
+    their metrics under "also".
+    """
+    if seeds is not None and seeds < 1:
+        raise ConfigError(f"{seeds} seeds are none", where="seeds", mend="give 1 or more")
+    others = also or {}
+    paired = train.columns.pair is not None
+    for table in (dev, *others.values()):
+        require_pairs(table.columns, paired, str(table.path), str(train.path))
+    labels = task.names(train.rows, str(train.path), train.columns.label or "")
+    targets = {
+        table.path: task.targets(table.rows, labels, str(table.path), str(train.path))
+        for table in (train, dev, *others.values())
+    }
+    source = read_model(model)
+    tokenizer = load_tokenizer(source)
+    hardware = choose_hardware(device, precision)
+    chosen = choose_protocol(source.config, len(train.rows), **protocol)
+    config = FinetuneConfig(
+        task=task.name,
+        train=str(train.path),
+        dev=str(dev.path),
+        model=str(model),
+        seeds=seeds or (3 if len(train.rows) < FEW_EXAMPLES else 1),
+        from_scratch=from_scratch,
+        device=hardware.device.type,
+        precision=hardware.precision,
+        labels=tuple(labels),
+        input=InputConfig(
+            text_column=train.columns.text or "",
+            pair_column=train.columns.pair,
+            label_column=train.columns.label or "",
+            header=train.columns.header,
+            train_sha256=file_sha256(train.path),
+            dev_sha256=file_sha256(dev.path),
+            model_sha256=file_sha256(model / WEIGHTS),
+            also_sha256={name: file_sha256(table.path) for name, table in others.items()},
+        ),
+        protocol=chosen,
+    )
+    folder = RunFolder(out, task)
+    folder.settle(config)
+
+    def encoded(table: Labelled) -> Encoded:
+        return encode_rows(table.rows, tokenizer, chosen.max_length, targets[table.path])
+
+    trainer = Trainer(
+        task,
+        source,
+        hardware,
+        chosen,
+        len(labels),
+        encoded(train),
+        encoded(dev),
+        {name: encoded(table) for name, table in others.items()},
+    )
+    exit_status = _run_all(folder, config, trainer, tokenizer)
+    if exit_status:
+        return FinetuneResult(task, folder.path, False, {}, exit_status)
+    return FinetuneResult(task, folder.path, True, _conclude(folder, config, trainer), 0)
+
+
+class _StoppedError(Exception):
+    """A signal asked to stop; the run under way is given up."""
+
+
+def _run_all(
+    folder: RunFolder, config: FinetuneConfig, trainer: Trainer, tokenizer: Tokenizer
+) -> int:
+    """Train what is not finished; the exit status: 0, or 128 + the signal that stopped it."""
+    finished = folder.finished(config)
+    before = len(finished)
+    missing = [key for key in config.runs() if key not in finished]
+    sequences = len(trainer.train.examples) * config.protocol.epochs
+    with (
+        Bar("fine-tuning", max(1, len(missing) * sequences)) as bar,
+        closing(Log(folder.log)) as log,
+        StopRequest() as stop,
+    ):
+        _announce(bar, config, trainer, before)
+        for number, (init, seed) in enumerate(missing):
+            watch = _Watch(bar, log, stop, init, seed, number * sequences, config, trainer)
+            try:
+                fitted = trainer.fit(init, seed, watch)
+            except _StoppedError:
+                return stop.exit_status
+            except TrainingError as error:
+                raise TrainingError(
+                    error.what,
+                    where=f"{init}, seed {seed}",
+                    mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",
+                ) from None
+            result = {"init": init, "seed": seed, **fitted.summary()}
+            if trainer.also:
+                result["also"] = {
+                    name: asdict(evaluate(trainer.task, fitted.model, encoded.examples))
+                    for name, encoded in trainer.also.items()
+                }
+            for entry in fitted.history:
+                log.write("epoch", init=init, seed=seed, **entry)
+            finished[init, seed] = result
+            so_far = [finished[key] for key in config.runs() if key in finished]
+            if best_run(trainer.task, so_far) is result:
+                _save_model(folder, fitted, config, tokenizer, trainer.task)
+            folder.save((init, seed), result)
+            if fitted.failed:
+                bar.say(f"{init}, seed {seed}: failed, it gives one answer to everything")
+    return 0
+
+
+def _announce(bar: Bar, config: FinetuneConfig, trainer: Trainer, finished: int) -> None:
+    """One line each on what is read, how it is trained, and what is already there."""
+    columns = config.input
+    pair = f", pair in {columns.pair_column!r}" if columns.pair_column else ""
+    protocol = config.protocol
+    bar.say(
+        f"{len(trainer.train.examples):,} training and {len(trainer.dev.examples):,} dev texts "
+        f"in {columns.text_column!r}{pair}, "
+        f"{f'{len(config.labels)} labels' if len(config.labels) > 1 else 'numbers'} in "
+        f"{columns.label_column!r}"
+    )
+    shortened = sum(trainer.truncated.values())
+    if shortened:
+        bar.say(f"{shortened:,} texts are shortened to {protocol.max_length} tokens")
+    bar.say(
+        f"{len(config.runs())} runs of {protocol.epochs} epochs, {protocol.batch_size} texts a "
+        f"step, peak rate {protocol.lr:g}, in {config.precision}: {trainer.hardware.reason}"
+    )
+    if finished:
+        bar.say(f"{finished} of {len(config.runs())} runs are finished already")
+
+
+class _Watch:
+    """Called after each step of one run: bar, log, and the request to stop."""
+
+    def __init__(
+        self,
+        bar: Bar,
+        log: Log,
+        stop: StopRequest,
+        init: Init,
+        seed: int,
+        before: int,
+        config: FinetuneConfig,
+        trainer: Trainer,
+    ) -> None:
+        self._bar, self._log, self._stop = bar, log, stop
+        self._init, self._seed, self._before = init, seed, before
+        self._every = max(1, config.protocol.steps(len(trainer.train.examples)) // LOGGED_STEPS)
+        self._began = time.perf_counter()
+
+    def __call__(self, step: Step[Cursor], sequences: int) -> None:
+        if self._stop.signal_number is not None:
+            raise _StoppedError
+        loss, rate = step.values["loss"], sequences / (time.perf_counter() - self._began)
+        note = f"{self._init} seed {self._seed}  loss {loss:.3f}  {rate:,.0f} examples/s"
+        self._bar.update(self._before + sequences, note)
+        if step.state.step % self._every == 0:
+            self._log.write(
+                "step",
+                init=self._init,
+                seed=self._seed,
+                step=step.state.step,
+                loss=loss,
+                learning_rate_factor=step.learning_rate_factor,
+                grad_norm=step.grad_norm,
+            )
+
+
+def _save_model(
+    folder: RunFolder,
+    fitted: FitResult,
+    config: FinetuneConfig,
+    tokenizer: Tokenizer,
+    task: Task,
+) -> None:
+    card = model_card(
+        folder.path.name,
+        architecture=ARCHITECTURES[family_of(fitted.model.encoder.config)]["classifier"],
+        summary=f"A {task.product}, fine-tuned from `{Path(config.model).name}`.",
+        data=f"`{Path(config.train).name}`; scored on `{Path(config.dev).name}`.",
+        training=config.protocol.model_dump(),
+        scores={
+            METRIC_NAMES[name]: f"{getattr(fitted.metrics, name):.3f}" for name in task.metrics
+        },
+        labels=config.labels,
+    )
+    save_model(
+        folder.model,
+        fitted.model,
+        tokenizer,
+        labels=config.labels,
+        problem_type=task.problem_type,
+        card=card,
+        extra_config={
+            "max_length": config.protocol.max_length,
+            "text_column": config.input.text_column,
+            "pair_column": config.input.pair_column,
+            "label_column": config.input.label_column,
+        },
+    )
+
+
+def _conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> dict[str, Any]:
+    """scores.json, report.html and README.md out of the finished runs."""
+    finished = folder.finished(config)
+    runs = [finished[key] for key in config.runs()]
+    scores = {
+        "task": config.task,
+        "labels": list(config.labels),
+        "train_examples": len(trainer.train.examples),
+        "dev_examples": len(trainer.dev.examples),
+        "truncated": trainer.truncated,
+        "model": config.model,
+        "protocol": config.protocol.model_dump(),
+        "runs": runs,
+        "summary": summarise(runs, trainer.task.metrics),
+    }
+    write_text_atomically(folder.path / "scores.json", json.dumps(scores, indent=1) + "\n")
+    write_text_atomically(folder.path / "README.md", readme(trainer.task, config, scores))
+    write_finetune_report(folder.path)
+    return scores

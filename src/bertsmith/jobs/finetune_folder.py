@@ -1,0 +1,224 @@
+"""The run folder of a fine-tuning: what it holds, and what of it a second start can trust.
+
+OUT/
+  config.toml    every value of the run, and checksums of what went in
+  runs/          one JSON file for each finished seed; a finished one is never repeated
+  log.jsonl      losses while training
+  scores.json    all of it together
+  model/         the best seed's model, with its labels and tokenizer
+  report.html    scores, curves and confusion matrices
+  README.md      what all this is
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field
+
+from bertsmith.config import Config, read_toml, validate
+from bertsmith.engine.log import read_log
+from bertsmith.errors import ConfigError
+from bertsmith.files import write_text_atomically
+from bertsmith.tasks.base import Task
+from bertsmith.tasks.metrics import METRIC_NAMES
+from bertsmith.tasks.protocol import Protocol
+
+Init = Literal["pretrained", "scratch"]
+RunKey = tuple[Init, int]
+"""Initialisation and seed."""
+
+_GROWING = ("seeds", "from_scratch")
+"""May be more when a folder is taken up again, not less: `model` is the best of all its runs."""
+_MOVABLE = ("train", "dev", "model")
+"""May differ then: where the same files are now."""
+
+
+class InputConfig(Config):
+    """The columns that were read, and checksums (SHA-256) of what went in."""
+
+    text_column: str
+    pair_column: str | None = None
+    label_column: str
+    header: bool = True
+    train_sha256: str
+    dev_sha256: str
+    model_sha256: str
+    also_sha256: dict[str, str] = Field(default_factory=dict)
+    """Of further sets to be scored on, by name."""
+
+
+class FinetuneConfig(Config):
+    """Everything that decides a fine-tuning."""
+
+    task: str
+    train: str
+    dev: str
+    model: str
+    seeds: int
+    from_scratch: bool
+    device: str
+    precision: str
+    labels: tuple[str, ...]
+    input: InputConfig
+    protocol: Protocol
+
+    def to_toml(self) -> str:
+        """The whole config as TOML."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def runs(self) -> list[RunKey]:
+        """What is to be trained, in order."""
+        inits: tuple[Init, ...] = (
+            ("pretrained", "scratch") if self.from_scratch else ("pretrained",)
+        )
+        return [(init, seed) for init in inits for seed in range(self.seeds)]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in the folder, and the runs that are finished."""
+
+    path: Path
+    task: Task
+
+    @property
+    def model(self) -> Path:
+        """The best model."""
+        return self.path / "model"
+
+    @property
+    def log(self) -> Path:
+        """The log."""
+        return self.path / "log.jsonl"
+
+    def settle(self, config: FinetuneConfig) -> None:
+        """Make the folder, or check that it holds a beginning of the same.
+
+        Raises ConfigError, naming what differs, where it does not.
+        """
+        saved = self.path / "config.toml"
+        if saved.exists():
+            before = validate(FinetuneConfig, read_toml(saved), saved)
+            odd = _differences(before.model_dump(), config.model_dump())
+            for key in _GROWING:
+                was, now = getattr(before, key), getattr(config, key)
+                if now < was:
+                    odd.append(f"{key} was {was}, now {now}")
+            if odd:
+                raise ConfigError(
+                    f"begun with other values: {'; '.join(odd)}",
+                    where=saved,
+                    mend="give the same command, or another --out",
+                )
+        elif self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+            raise ConfigError(
+                "is there already, and is no fine-tuning",
+                where=self.path,
+                mend="give another --out",
+            )
+        (self.path / "runs").mkdir(parents=True, exist_ok=True)
+        write_text_atomically(saved, config.to_toml())
+
+    def finished(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
+        """The results there are of the config's runs; the log is cut back to them.
+
+        Where the best model is gone, its run counts as not finished.
+        """
+        found: dict[RunKey, dict[str, Any]] = {}
+        for key in config.runs():
+            path = self._result(key)
+            if path.is_file():
+                found[key] = json.loads(path.read_text("utf-8"))
+        best = best_run(self.task, list(found.values()))
+        if best is not None and not (self.model / "config.json").is_file():
+            del found[best["init"], best["seed"]]
+        self._cut_log(found)
+        return found
+
+    def save(self, key: RunKey, result: Mapping[str, Any]) -> None:
+        """Keep a finished run's result."""
+        write_text_atomically(self._result(key), json.dumps(result) + "\n")
+
+    def _result(self, key: RunKey) -> Path:
+        return self.path / "runs" / f"{key[0]}-{key[1]}.json"
+
+    def _cut_log(self, finished: Mapping[RunKey, object]) -> None:
+        if self.log.exists():
+            kept = [r for r in read_log(self.log) if (r.get("init"), r.get("seed")) in finished]
+            write_text_atomically(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    odd: list[str] = []
+    for key in before:
+        if isinstance(before[key], dict) and before[key].keys() == now[key].keys():
+            odd += _differences(before[key], now[key], f"{prefix}{key}.")
+        elif prefix + key not in _GROWING + _MOVABLE and before[key] != now[key]:
+            if key.endswith("_sha256"):
+                odd.append(f"the content of {key.removesuffix('_sha256')} has changed")
+            else:
+                odd.append(f"{prefix}{key} was {before[key]!r}, now {now[key]!r}")
+    return odd
+
+
+def best_run(task: Task, runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The pre-trained run of the highest merit, the first of equals."""
+    pretrained = [run for run in runs if run["init"] == "pretrained"]
+    return max(pretrained, key=task.merit, default=None)
+
+
+def summarise(
+    runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Median, least and greatest of each metric over the seeds of each initialisation."""
+    return {
+        init: {
+            metric: {"median": median(values), "min": min(values), "max": max(values)}
+            for metric in metrics
+            for values in [[run[metric] for run in runs if run["init"] == init]]
+        }
+        for init in dict.fromkeys(run["init"] for run in runs)
+    }
+
+
+def readme(task: Task, config: FinetuneConfig, scores: Mapping[str, Any]) -> str:
+    """README.md of the run folder."""
+    rows = [
+        f"| {init} | " + " | ".join(f"{spread[m]['median']:.3f}" for m in task.metrics) + " |"
+        for init, spread in scores["summary"].items()
+    ]
+    names = [METRIC_NAMES[metric] for metric in task.metrics]
+    chosen_by = " and ".join(METRIC_NAMES[metric] for metric in task.chosen_by)
+    labels = f", {len(config.labels)} labels" if len(config.labels) > 1 else ""
+    protocol = config.protocol
+    return f"""# Fine-tuned {task.product}
+
+{scores["train_examples"]:,} labelled texts of `{Path(config.train).name}`{labels}; scores on the
+{scores["dev_examples"]:,} of `{Path(config.dev).name}`, the median of
+{config.seeds} seed{"s" if config.seeds > 1 else ""}.
+
+| weights at the start | {" | ".join(names)} |
+|---|{"---|" * len(names)}
+{chr(10).join(rows)}
+
+{protocol.epochs} epochs, {protocol.batch_size} texts a step, peak rate {protocol.lr:g}, at most
+{protocol.max_length} tokens a text.
+
+- `model/` the best seed's model by {chosen_by}, in the Hugging Face format
+- `scores.json` every seed's scores and history
+- `report.html` the same to look at
+- `config.toml` every value of the run; `log.jsonl` its losses; `runs/` each seed's result
+
+Label new texts with
+
+    bertsmith predict model FILE
+
+The same command again goes on where it was interrupted, or, with a larger `--seeds`, adds runs.
+"""

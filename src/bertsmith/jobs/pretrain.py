@@ -1,0 +1,164 @@
+"""Pre-training: a run folder that explains itself, survives anything and goes on.
+
+OUT/
+  config.toml     every value of the run; a budget in minutes stands there in tokens
+  log.jsonl       steps, held-out evaluations, filled-in samples, warnings
+  checkpoints/    what a resumed run goes on from
+  model/          the finished model in the Hugging Face format, tokenizer included
+  generator/      ELECTRA's generator, likewise: a masked LM
+  report.html     curves and samples
+  README.md       what all this is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bertsmith.config import RunConfig, overlay, parse_assignments, read_toml, resolve
+from bertsmith.data.loader import Cursor
+from bertsmith.engine.memory import keep_freed_memory
+from bertsmith.engine.optim import Optimizer, make_schedule
+from bertsmith.engine.train import DivergenceError, Length, State, train
+from bertsmith.errors import ConfigError
+from bertsmith.export.huggingface import architecture_of, networks_of, save_model
+from bertsmith.export.model_card import model_card
+from bertsmith.jobs.budget import settle
+from bertsmith.jobs.recorder import Recorder
+from bertsmith.jobs.samples import Sample
+from bertsmith.jobs.setup import Setup, prepare
+from bertsmith.jobs.signals import StopRequest
+from bertsmith.nn.models import sizes_of
+from bertsmith.recipes.base import find
+from bertsmith.report.run import write_run_readme, write_run_report
+from bertsmith.text.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """Where a run stands when the call returns."""
+
+    folder: Path
+    finished: bool
+    tokens: int
+    evaluation: Mapping[str, float]
+    """The last held-out losses (nats) and accuracies."""
+    exit_status: int
+
+    @property
+    def model(self) -> Path:
+        """The finished model's folder."""
+        return self.folder / "model"
+
+
+def load_config(run_file: str | Path, assignments: Iterable[str] = ()) -> RunConfig:
+    """The recipe's defaults, the run file and `key=value` assignments over each other.
+
+    In place of a file, the name of a recipe stands for its defaults.
+    """
+    changes = parse_assignments(assignments)
+    path = Path(run_file)
+    if path.suffix != ".toml" and not path.is_file():
+        return resolve(find(str(run_file)).config, changes, where="--set")
+    tables = overlay(read_toml(path), changes)
+    if "recipe" not in tables:
+        raise ConfigError("no recipe named", where=path, mend='add a line such as recipe = "bert"')
+    return resolve(find(str(tables["recipe"])).config, tables, where=path)
+
+
+def pretrain(
+    config: RunConfig, corpus: Corpus, out: str | Path, samples: Sequence[Sample] = ()
+) -> PretrainResult:
+    """Train, or go on training, the run in `out` until its budget is used or a signal comes.
+
+    `samples` are filled in at each evaluation; without any, the config's, or else some found
+    in the held-out text. Raises ConfigError where `out` holds another run, TrainingError
+    where a loss is not finite.
+    """
+    keep_freed_memory()
+    out = Path(out)
+    setup = prepare(config, corpus)
+    samples = samples or setup.samples()
+    setup = replace(setup, config=settle(setup, out))
+    model = setup.model()
+    optimizer = Optimizer(model, setup.config.optim)
+    with (
+        closing(Recorder(setup, out, samples)) as recorder,
+        StopRequest() as stop,
+    ):
+        try:
+            state = _train(setup, model, optimizer, recorder, stop)
+        except DivergenceError as error:
+            failure = recorder.diverged(error)
+            write_run_report(out)
+            raise failure from None
+    finished = setup.length.progress(state) >= 1.0
+    if finished:
+        _publish(setup, out, optimizer, recorder.evaluation)
+    write_run_report(out)
+    write_run_readme(out)
+    return PretrainResult(out, finished, state.tokens, recorder.evaluation, stop.exit_status)
+
+
+def _train(
+    setup: Setup, model: nn.Module, optimizer: Optimizer, recorder: Recorder, stop: StopRequest
+) -> State[Cursor]:
+    """Run to the end of the budget, or of the step in which a signal came; the state then."""
+    state = recorder.resume(model, optimizer)
+    if setup.length.progress(state) >= 1.0:
+        return state
+    with closing(setup.loader().stream(state.cursor)) as batches:
+        for step in train(
+            model,
+            setup.recipe.loss,
+            batches,
+            optimizer,
+            make_schedule(setup.config.optim),
+            setup.length,
+            state,
+            setup.config.seed,
+        ):
+            before, state = state, step.state
+            recorder.step(step)
+            if _crosses(setup.length, before, state, setup.config.log.evaluations):
+                recorder.evaluate(model, state)
+            if stop.signal_number is not None:
+                break
+            recorder.checkpoint(optimizer, state, now=False)
+    recorder.end(state, "stopped" if stop.signal_number is not None else "budget")
+    recorder.checkpoint(optimizer, state, now=True)
+    return state
+
+
+def _crosses(length: Length, before: State[Cursor], after: State[Cursor], times: int) -> bool:
+    """Whether one of `times` evenly spread moments of the run lies between two states."""
+    return int(length.progress(before) * times) < int(length.progress(after) * times)
+
+
+def _publish(
+    setup: Setup, out: Path, optimizer: Optimizer, evaluation: Mapping[str, float]
+) -> None:
+    """Write OUT/model, and what else is kept of the network, from the fp32 weights."""
+    model, weights = setup.recipe.model(setup.config.model), optimizer.weights()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():  # shared ones once, as in `weights`
+            parameter.copy_(weights[name])
+    corpus, config = setup.corpus, setup.config
+    letters = (("L", "num_layers"), ("H", "hidden_size"))
+    for name, network in networks_of(model).items():
+        sizes = sizes_of(network)
+        size = [f"{letter}{sizes[key]}" for letter, key in letters if key in sizes]
+        card = model_card(
+            "-".join([config.recipe, *size]),
+            architecture=architecture_of(network)[1],
+            data=f"{corpus.num_tokens:,} tokens in {corpus.num_documents:,} documents.",
+            sizes=sizes,
+            training={**config.budget.model_dump(exclude_none=True), **config.optim.model_dump()},
+            scores={f"held-out {key}": f"{value:.3f}" for key, value in evaluation.items()},
+        )
+        save_model(out / name, network, setup.tokenizer, card=card)

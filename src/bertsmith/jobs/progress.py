@@ -1,0 +1,80 @@
+"""One progress line for every long job: a live bar on a terminal, a line now and then off it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+QUIET_SECONDS = 10.0
+"""Between two lines where stderr is no terminal."""
+
+
+class Bar:
+    """A context manager; `update` says how far, and what to show beside it.
+
+    Goes to stderr, so that stdout holds results alone.
+    """
+
+    def __init__(self, what: str, total: float) -> None:
+        self._what, self._total = what, total
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._said = self._began = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task(what, total=total, note="")
+        self._bar.start()
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+    def update(self, done: float, note: str = "") -> None:
+        """`done` of the total; `note` is free text such as a loss and a rate."""
+        self._bar.update(self._task, completed=done, note=note)
+        now = time.monotonic()
+        if not self._live and now - self._said >= QUIET_SECONDS:
+            self._said = now
+            left = (now - self._began) * (self._total / done - 1.0) if done else float("nan")
+            percent = 100.0 * done / self._total
+            print(f"{self._what}: {percent:.0f} % {note}, {left:.0f} s left", file=sys.stderr)
+
+    def now(self, what: str) -> None:
+        """What is under way from here on."""
+        self._what = what
+        self._bar.update(self._task, description=what)
+
+    def say(self, message: str) -> None:
+        """A line that stays, above the bar."""
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)

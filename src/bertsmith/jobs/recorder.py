@@ -1,0 +1,289 @@
+"""What a pre-training run writes down while it runs: bar, log, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import Field, NonNegativeInt
+from torch import nn
+
+from bertsmith.config import Config, validate
+from bertsmith.data.loader import Cursor
+from bertsmith.engine import checkpoint
+from bertsmith.engine.health import StuckDetector
+from bertsmith.engine.log import Log, cut_log
+from bertsmith.engine.optim import Optimizer
+from bertsmith.engine.train import DivergenceError, State, Step, listed
+from bertsmith.errors import CheckpointError, ConfigError, TrainingError
+from bertsmith.jobs.fill import fill_mask
+from bertsmith.jobs.progress import Bar
+from bertsmith.jobs.samples import Sample
+from bertsmith.jobs.setup import Setup, evaluate
+from bertsmith.nn.models import MaskedLM, count_parameters, masked_lm_of
+from bertsmith.types import Batch
+
+RECORDS = 1000
+"""Step records of a whole run, about; each is the mean over the steps since the last."""
+TOP = 5
+"""Predictions kept for each mask of a sample."""
+WINDOW = 20
+"""Steps that the bar's rate is measured over."""
+
+
+class SavedState(Config):
+    """What a checkpoint holds beside the weights and moments."""
+
+    step: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    cursor: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    """Epoch, batch and phase of the next step."""
+    corpus: str
+    """Its fingerprint."""
+    elapsed_s: float = Field(ge=0)
+    evaluation: dict[str, float]
+    """The last held-out losses and accuracies."""
+    first_loss: float | None
+    """See `engine.train.State`."""
+
+
+class Recorder:
+    """The open bar and log of one run, and when it last saved."""
+
+    def __init__(self, setup: Setup, out: Path, samples: Sequence[Sample]) -> None:
+        self.evaluation: dict[str, float] = {}
+        self._setup, self._out, self._samples = setup, out, samples
+        self._phase, self._heldout = 0, list[Batch]()
+        self._detector = StuckDetector(setup.corpus.unigram_entropy, setup.config.optim.warmup)
+        self._bar = Bar("pre-training", 1.0)
+        self._log: Log | None = None
+        self._elapsed_before = 0.0  # seconds, of the stretches before this one
+        self._began = self._saved = time.monotonic()
+        self._recent: list[Step[Cursor]] = []
+        self._unlogged: list[Step[Cursor]] = []
+        self._cursor = Cursor()
+        self._is_sound = True
+
+    def close(self) -> None:
+        """Close the bar and the log."""
+        self._bar.close()
+        if self._log is not None:
+            self._log.close()
+
+    def resume(self, model: nn.Module, optimizer: Optimizer) -> State[Cursor]:
+        """The state to go on from; `optimizer` and its model take back their weights.
+
+        Raises CheckpointError where the checkpoint is of another corpus or model, or where
+        there are some and none can be read.
+        """
+        folder = self._out / "checkpoints"
+        found = checkpoint.load_latest(folder, optimizer.shapes(), warn=self._bar.say)
+        state = State(Cursor())
+        if found is not None:
+            saved = self._saved_state(found)
+            optimizer.load_state(found.tensors)
+            self._elapsed_before, self.evaluation = saved.elapsed_s, saved.evaluation
+            state = State(Cursor(*saved.cursor), saved.step, saved.tokens, saved.first_loss)
+            self._cursor = state.cursor
+            self._bar.say(f"going on from step {state.step:,}, {state.tokens:,} tokens")
+        self._phase = state.cursor.phase
+        self._heldout = self._setup.heldout_batches(self._phase)
+        kept = cut_log(self._out / "log.jsonl", state.step)
+        self._log = Log(self._out / "log.jsonl")
+        if not any(record["kind"] == "run" for record in kept):
+            self._describe(count_parameters(model))
+        return state
+
+    def _saved_state(self, found: checkpoint.Checkpoint) -> SavedState:
+        where = found.folder / checkpoint.STATE
+        try:
+            saved = validate(SavedState, found.state, where)
+        except ConfigError as error:
+            raise CheckpointError(
+                error.what, where=where, mend="use the version that the run was begun with"
+            ) from None
+        if saved.corpus != self._setup.corpus.fingerprint:
+            raise CheckpointError(
+                "this run was begun on another corpus",
+                where=self._out,
+                mend="give the corpus that it was begun on, or another --out",
+            )
+        return saved
+
+    def step(self, step: Step[Cursor]) -> None:
+        """Show the step, log it with its neighbours, and warn where the loss is stuck."""
+        self._recent = [*self._recent[-WINDOW + 1 :], step]
+        self._unlogged.append(step)
+        self._cursor, self._is_sound = step.state.cursor, step.is_sound
+        progress = self._setup.length.progress(step.state)
+        self._bar.update(progress, self._note())
+        mlm_loss = step.values.get("mlm_loss")
+        warning = None if mlm_loss is None else self._detector.update(mlm_loss, progress)
+        if warning is not None:
+            self._bar.say(f"warning: {warning}")
+            self._write("warning", step.state, message=warning)
+        expected = step.state.step / progress
+        if step.state.step % max(1, round(expected / RECORDS)) == 0:
+            self._log_steps(step.state)
+        if step.state.cursor.phase != self._phase:
+            self._enter_phase(step.state)
+
+    def evaluate(self, model: nn.Module, state: State[Cursor]) -> None:
+        """Log the held-out losses, and what a model that fills masks fills in now."""
+        self.evaluation = evaluate(model, self._setup, self._heldout)
+        if not all(map(math.isfinite, self.evaluation.values())):
+            raise TrainingError(
+                f"the held-out loss is not finite at step {state.step:,}",
+                where=self._out,
+                mend="begin again in another --out with a lower optim.lr",
+            )
+        self._log_steps(state)  # first: a reader takes a step at or before the last for a repeat
+        self._write("eval", state, **self.evaluation)
+        filler = masked_lm_of(model)
+        if filler is not None:
+            self._fill(filler, state)
+
+    def _enter_phase(self, state: State[Cursor]) -> None:
+        """From now on segments have another length, those for evaluation too."""
+        self._phase = state.cursor.phase
+        self._heldout = self._setup.heldout_batches(self._phase)
+        max_length = self._setup.config.data.phases[self._phase].max_length
+        self._write("phase", state, max_length=max_length)
+        self._bar.say(f"from step {state.step + 1:,} on: segments of up to {max_length} tokens")
+
+    def _fill(self, model: MaskedLM, state: State[Cursor]) -> None:
+        filled = [
+            {
+                "text": sample.text,
+                "answers": list(sample.answers),
+                "predictions": fill_mask(model, self._setup.tokenizer, sample.text, TOP),
+            }
+            for sample in self._samples
+        ]
+        self._write("fill", state, samples=filled)
+
+    def checkpoint(self, optimizer: Optimizer, state: State[Cursor], now: bool) -> None:
+        """Save where the last save is long enough ago, or `now`.
+
+        Not in the midst of a jump of the loss, which may be the beginning of the end.
+        """
+        log = self._setup.config.log
+        is_due = time.monotonic() - self._saved >= 60.0 * log.checkpoint_minutes
+        if not now and not (is_due and self._is_sound):
+            return
+        assert self._log is not None
+        self._log.sync()
+        checkpoint.save(
+            self._out / "checkpoints",
+            state.step,
+            optimizer.state(),
+            SavedState(
+                step=state.step,
+                tokens=state.tokens,
+                cursor=astuple(state.cursor),
+                corpus=self._setup.corpus.fingerprint,
+                elapsed_s=self._elapsed(),
+                evaluation=self.evaluation,
+                first_loss=state.first_loss,
+            ).model_dump(mode="json"),
+            log.keep_checkpoints,
+        )
+        self._saved = time.monotonic()
+
+    def end(self, state: State[Cursor], reason: str) -> None:
+        """Log how the run, or this stretch of it, ended."""
+        self._log_steps(state)
+        self._write("end", state, elapsed_s=self._elapsed(), reason=reason)
+
+    def diverged(self, error: DivergenceError) -> TrainingError:
+        """Log the step and the data of `error`, drop checkpoints of weights that were ruined
+        already, and return the error for the user.
+        """
+        folder, epoch = self._out / "checkpoints", self._cursor.epoch
+        source = self._setup.sources[self._cursor.phase]
+        documents = source.documents(epoch, error.indices)
+        assert self._log is not None
+        if self._unlogged:
+            self._log_steps(self._unlogged[-1].state)
+        self._log.write(
+            "end",
+            step=error.step,
+            reason="diverged",
+            message=error.what,
+            epoch=epoch,
+            examples=error.indices,
+            documents=documents,
+            elapsed_s=self._elapsed(),
+        )
+        checkpoint.drop_from(folder, error.sound_step + 1)
+        good = checkpoint.newest_step(folder)
+        left = "no checkpoint is good" if good is None else f"checkpoint {good:,} is good"
+        return TrainingError(
+            f"{error.what} of epoch {epoch} (documents {listed(documents)})",
+            where=self._out,
+            mend=f"begin again in another --out with a lower optim.lr or a longer optim.warmup; "
+            f"{left}, and log.jsonl has the whole list",
+        )
+
+    def _describe(self, parameters: int) -> None:
+        setup, budget = self._setup, self._setup.config.budget
+        assert self._log is not None
+        self._log.write(
+            "run",
+            recipe=setup.config.recipe,
+            parameters=parameters,
+            unigram_entropy=setup.corpus.unigram_entropy,
+            device=str(setup.hardware.device),
+            precision=setup.hardware.precision,
+            precision_reason=setup.hardware.reason,
+            total_tokens=budget.tokens,
+            total_steps=budget.steps,
+            corpus={
+                "tokens": setup.corpus.num_tokens,
+                "documents": setup.corpus.num_documents,
+                "fingerprint": setup.corpus.fingerprint,
+            },
+        )
+
+    def _log_steps(self, state: State[Cursor]) -> None:
+        """One record for the steps since the last one: means of losses, the latest rates."""
+        if not self._unlogged:
+            return
+        steps, self._unlogged = self._unlogged, []
+        self._write(
+            "step",
+            state,
+            **_means(steps),
+            learning_rate=self._setup.config.optim.lr * steps[-1].learning_rate_factor,
+            grad_norm=fmean(step.grad_norm for step in steps),
+            tokens_per_second=_rate(steps),
+            elapsed_s=self._elapsed(),
+        )
+
+    def _write(self, kind: str, state: State[Cursor], **values: object) -> None:
+        assert self._log is not None
+        self._log.write(kind, step=state.step, tokens=state.tokens, **values)
+
+    def _elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._began
+
+    def _note(self) -> str:
+        means = _means(self._recent)
+        parts = [f"loss {means['loss']:.2f}"]
+        for name, value in means.items():
+            task, is_accuracy, _ = name.partition("_accuracy")
+            if is_accuracy:
+                parts.append(f"{task.upper()} {100 * value:.0f} %")
+        return f"{' '.join(parts)} {_rate(self._recent):,.0f} tokens/s"
+
+
+def _means(steps: Sequence[Step[Cursor]]) -> Mapping[str, float]:
+    return {name: fmean(step.values[name] for step in steps) for name in steps[0].values}
+
+
+def _rate(steps: Sequence[Step[Cursor]]) -> float:
+    return sum(step.tokens for step in steps) / sum(step.seconds for step in steps)

@@ -1,0 +1,220 @@
+"""A pre-training config and a corpus, put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bertsmith.config import EVAL_SHARE, DataConfig, RunConfig, resolve
+from bertsmith.data import rng
+from bertsmith.data.loader import CorpusSource, Cursor, Loader, Phases
+from bertsmith.data.segments import Vocabulary, split_documents
+from bertsmith.engine.precision import Hardware, choose_hardware
+from bertsmith.engine.train import Length
+from bertsmith.errors import ConfigError, CorpusError
+from bertsmith.jobs.samples import Sample, heldout_samples
+from bertsmith.nn.models import count_parameters, masked_lm_of
+from bertsmith.recipes.base import Recipe, find
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.types import Batch, IntArray
+
+EVALUATION_SEED = 0
+"""Held-out segments and masks are the same for every run on a corpus whose data ends alike:
+where masking changes over a run, they are masked as at its end."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A config and a corpus, put together."""
+
+    config: RunConfig  # with the tokenizer's vocabulary size
+    recipe: Recipe
+    corpus: Corpus
+    tokenizer: Tokenizer
+    hardware: Hardware
+    sources: tuple[CorpusSource, ...]  # one a phase, see DataConfig.phases
+    heldout: tuple[CorpusSource, ...]
+    heldout_ranges: IntArray
+
+    @property
+    def length(self) -> Length:
+        """The budget, once it is no longer in minutes."""
+        return Length(self.config.budget.tokens, self.config.budget.steps)
+
+    def loader(self) -> Phases:
+        """The training batches."""
+        phases = self.config.data.phases
+        return Phases([phase.end for phase in phases], self._phase_loader)
+
+    def _phase_loader(self, phase: int) -> Loader:
+        batch_tokens = self.config.optim.batch_tokens
+        seed = _phase_seed(self.config.seed, phase)
+        begin, epochs = self.config.data.phases[phase].begin, self.epochs(phase)
+        return Loader(self.sources[phase], batch_tokens, seed, epochs=epochs, begin=begin)
+
+    def epochs(self, phase: int = 0) -> float:
+        """How often the whole run would go through the text, taken as in `phase`.
+
+        Endless where nothing changes on the way, or while the budget is still in minutes.
+        """
+        budget, source = self.config.budget, self.sources[phase]
+        if not self.config.data.changes or budget.minutes is not None:
+            return math.inf
+        if budget.tokens is not None:
+            return budget.tokens / float(source.lengths(0).sum())
+        assert budget.steps is not None
+        seed = _phase_seed(self.config.seed, phase)
+        batches = Loader(source, self.config.optim.batch_tokens, seed)
+        return budget.steps / batches.num_batches(0)
+
+    def model(self) -> nn.Module:
+        """A freshly initialised model on its device, in its arithmetic."""
+        torch.manual_seed(self.config.seed)
+        model = self.recipe.model(self.config.model)
+        return model.to(self.hardware.device, self.hardware.dtype)
+
+    def outline(self) -> nn.Module:
+        """The model's parts and shapes, without memory for its weights."""
+        with torch.device("meta"):
+            return self.recipe.model(self.config.model)
+
+    def samples(self) -> list[Sample]:
+        """The config's samples, or some found in the held-out text; none for a model that
+        fills no masks.
+
+        Raises ConfigError for one without a mask, or longer than the model reads, or that
+        nothing would fill.
+        """
+        if masked_lm_of(self.outline()) is None:
+            if self.config.log.fill:
+                raise ConfigError(
+                    f"the recipe {self.config.recipe!r} fills no masks",
+                    where="log.fill",
+                    mend="leave it out",
+                )
+            return []
+        limit = self.config.model.max_position_embeddings
+        for text in self.config.log.fill:
+            ids = self.tokenizer.encode(text).ids
+            if self.tokenizer.mask_id not in ids or len(ids) > limit:
+                raise ConfigError(
+                    f"{text[:60]!r} has {len(ids)} tokens, {ids.count(self.tokenizer.mask_id)} "
+                    f"of them [MASK], and the model reads {limit}",
+                    where="log.fill",
+                    mend="give short texts with [MASK]",
+                )
+        configured = [Sample(text) for text in self.config.log.fill]
+        return configured or heldout_samples(
+            self.corpus, self.tokenizer, self.heldout_ranges, limit - 2
+        )
+
+    def heldout_batches(self, phase: int = 0) -> list[Batch]:
+        """Held-out segments for one evaluation, the same each time, at least one batch.
+
+        Of the length that they have in `phase`: positions beyond it are not trained yet.
+        """
+        budget, batch_tokens = self.config.budget, self.config.optim.batch_tokens
+        run_tokens = budget.tokens or (budget.steps or 0) * batch_tokens
+        wanted = min(self.config.log.eval_tokens, int(EVAL_SHARE * run_tokens))
+        loader = Loader(self.heldout[phase], batch_tokens, EVALUATION_SEED)
+        batches: list[Batch] = []
+        for index in range(loader.num_batches(0)):
+            batches.append(loader.batch(Cursor(0, index)))
+            if sum(batch.num_tokens for batch in batches) >= wanted:
+                break
+        return batches
+
+
+def prepare(config: RunConfig, corpus: Corpus) -> Setup:
+    """Check `config` against `corpus` and put the recipe's parts together.
+
+    Raises ConfigError for values that do not fit, CorpusError where the text makes no segment.
+    """
+    tokenizer = corpus.tokenizer()
+    config = resolve(config, {"model": {"vocab_size": tokenizer.vocab_size}})
+    recipe = find(config.recipe)
+    vocabulary = Vocabulary.of(tokenizer, corpus.unigram_counts())
+    ranges, heldout = split_documents(corpus, config.data.heldout_share)
+
+    def source(ranges: IntArray, data: DataConfig, seed: int, max_length: int) -> CorpusSource:
+        data = data.model_copy(update={"max_length": max_length})
+        changed = config.model_copy(update={"data": data})
+        return recipe.source(corpus, vocabulary, ranges, changed, seed)
+
+    lengths = [phase.max_length for phase in config.data.phases]
+    setup = Setup(
+        config=config,
+        recipe=recipe,
+        corpus=corpus,
+        tokenizer=tokenizer,
+        hardware=choose_hardware(config.device, config.precision),
+        sources=tuple(
+            source(ranges, config.data, _phase_seed(config.seed, phase), length)
+            for phase, length in enumerate(lengths)
+        ),
+        heldout=tuple(
+            source(heldout, config.data.at(1.0), EVALUATION_SEED, length) for length in lengths
+        ),
+        heldout_ranges=heldout,
+    )
+    for planned, part in ((setup.sources[0], "train on"), (setup.heldout[0], "hold out")):
+        if not len(planned.plan(0)):
+            raise CorpusError(
+                f"its documents are too short to {part} even one segment",
+                where=corpus.folder,
+                mend="build the corpus from more, or longer, texts",
+            )
+    return setup
+
+
+def _phase_seed(seed: int, phase: int) -> int:
+    """The run's own for the first phase, another for each one after it."""
+    return seed if phase == 0 else rng.key("phase", seed, phase)
+
+
+def describe(setup: Setup) -> dict[str, str]:
+    """What `pretrain` would do, in words, without doing it."""
+    config, corpus, hardware = setup.config, setup.corpus, setup.hardware
+    parameters = count_parameters(setup.outline())
+    (unit, amount), *_ = config.budget.model_dump(exclude_none=True).items()
+    return {
+        "recipe": f"{config.recipe} ({setup.recipe.citation})",
+        "parameters": f"{parameters:,}",
+        "computes on": f"{hardware.device} in {hardware.precision}: {hardware.reason}",
+        "corpus": f"{corpus.num_tokens:,} tokens in {corpus.num_documents:,} documents",
+        "unigram entropy": f"{corpus.unigram_entropy:.2f} nats a token",
+        "held out": f"{(setup.heldout_ranges[:, 1] - setup.heldout_ranges[:, 0]).sum():,} tokens",
+        "an epoch": "; ".join(
+            f"{len(lengths):,} segments of up to {phase.max_length}, {lengths.sum():,} tokens"
+            for phase, source in zip(config.data.phases, setup.sources, strict=True)
+            for lengths in [source.lengths(0)]
+        ),
+        "a step": f"up to {config.optim.batch_tokens:,} tokens",
+        "budget": f"{amount:,} {unit}",
+    }
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, setup: Setup, batches: Sequence[Batch]) -> dict[str, float]:
+    """Held-out losses and accuracies, averaged over tokens; the same for the same weights.
+
+    Seeds torch's generator, for losses that sample.
+    """
+    torch.manual_seed(EVALUATION_SEED)
+    training = model.training
+    model.eval()
+    sums: dict[str, float] = {}
+    tokens = 0
+    for host_batch in batches:
+        batch = host_batch.to(setup.hardware.device)
+        total, named = setup.recipe.loss(model, batch)
+        for name, value in {"loss": total, **named}.items():
+            sums[name] = sums.get(name, 0.0) + float(value) * batch.num_tokens
+        tokens += batch.num_tokens
+    model.train(training)
+    return {name: value / tokens for name, value in sums.items()}

@@ -1,0 +1,105 @@
+"""One run of a fine-tuning: a model folder and encoded data in, a trained model out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from bertsmith.data.loader import Cursor
+from bertsmith.engine.memory import keep_freed_memory
+from bertsmith.engine.precision import Hardware, choose_hardware
+from bertsmith.engine.train import Step
+from bertsmith.export.huggingface import (
+    ModelFolder,
+    load_for_classification,
+    load_tokenizer,
+    read_model,
+)
+from bertsmith.jobs.finetune_folder import Init
+from bertsmith.nn.models import SequenceClassifier
+from bertsmith.tasks import classify
+from bertsmith.tasks.base import Encoded, Task, encode_rows
+from bertsmith.tasks.fit import EVALUATIONS, FitResult, fit
+from bertsmith.tasks.protocol import Protocol, choose_protocol
+from bertsmith.tasks.tables import TextRow
+
+OnStep = Callable[[Step[Cursor], int], None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A model folder and encoded data: everything that the runs of one set share."""
+
+    task: Task
+    source: ModelFolder
+    hardware: Hardware
+    protocol: Protocol
+    num_labels: int
+    train: Encoded
+    dev: Encoded
+    also: Mapping[str, Encoded] = field(default_factory=dict)
+    """Further labelled sets, by name, that each finished run is scored on."""
+
+    @property
+    def truncated(self) -> dict[str, int]:
+        """How many rows of each set did not fit whole."""
+        sets = {"train": self.train, "dev": self.dev, **self.also}
+        return {name: encoded.truncated for name, encoded in sets.items()}
+
+    def fit(
+        self, init: Init, seed: int, on_step: OnStep, evaluations: int = EVALUATIONS
+    ) -> FitResult:
+        """One run."""
+        keep_freed_memory()
+        model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
+        train, dev = self.train.examples, self.dev.examples
+        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations)
+
+    def _model(self, init: Init, seed: int) -> SequenceClassifier:
+        torch.manual_seed(seed)
+        dropout, count = self.protocol.dropout, self.num_labels
+        if init == "pretrained":
+            return load_for_classification(
+                self.source, count, dropout=dropout, encoder_dropout=dropout
+            )
+        rates = {"dropout": dropout, "attention_dropout": dropout}
+        return SequenceClassifier(self.source.config.model_copy(update=rates), count, dropout)
+
+
+def fit_classifier(
+    train: Sequence[TextRow],
+    dev: Sequence[TextRow],
+    model: str | Path | ModelFolder,
+    *,
+    init: Init = "pretrained",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    on_step: OnStep = lambda step, sequences: None,
+    evaluations: int = EVALUATIONS,
+    **protocol: float | None,
+) -> FitResult:
+    """One run on rows in memory, nothing written: for learning curves and comparisons.
+
+    `protocol` are fields of `Protocol`; see `choose_protocol` for what is not given. Raises
+    DataError where the rows are of one class, or dev has others than train.
+    """
+    source = model if isinstance(model, ModelFolder) else read_model(model)
+    chosen = choose_protocol(source.config, len(train), **protocol)
+    task = classify.TASK
+    labels = task.names(train, "train", "label")
+    train_set, dev_set = (
+        encode_rows(
+            rows,
+            load_tokenizer(source),
+            chosen.max_length,
+            task.targets(rows, labels, name, "the training rows"),
+        )
+        for name, rows in (("train", train), ("dev", dev))
+    )
+    hardware = choose_hardware(device, precision)
+    trainer = Trainer(task, source, hardware, chosen, len(labels), train_set, dev_set)
+    return trainer.fit(init, seed, on_step, evaluations)

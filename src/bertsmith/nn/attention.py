@@ -1,0 +1,380 @@
+"""Attention over flat batches: the only place that knows where sequences begin.
+
+One kernel per device.
+
+    GPU   variable-length flash attention on the flat batch as it is; groups, as on the CPU,
+          where there is a decoder or a bias on scores, for which that kernel has no room.
+    CPU   sequences come longest first, so neighbours are of similar length: they are taken
+          in groups, padded within a group only, and each group is one dense batch. Groups
+          shorter than SDPA_LENGTH take two explicit matrix products and a softmax, whose
+          backward is several times cheaper there than that of the fused CPU kernel; longer
+          ones take the fused kernel, which never writes the S x S matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bertsmith.config import ModelConfig
+from bertsmith.nn.dropout import Dropout
+from bertsmith.nn.embeddings import rotate
+
+CPU = torch.device("cpu")
+SDPA_LENGTH = 512
+GROUP_SLACK = 0.6
+"""A group's shortest sequence, aligned, is at least this share of its longest."""
+ALIGNMENT = 16
+"""Groups are padded to a multiple of this: matrix products of odd sizes are slow."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring sequences that one dense batch of shape (b, S) holds."""
+
+    begin: int  # first token in the flat batch
+    end: int
+    size: int  # b
+    longest: int  # S
+    longest_row: int = 0  # which of its sequences is the longest
+    slots: Tensor | None = None  # (tokens,) where each token stands in the dense (b*S) batch
+    sources: Tensor | None = None  # (b*S,) the token for each slot; padding repeats a token
+    unseen: Tensor | None = None  # (b, 1, 1, S) or (1, 1, S, S), True at keys a query must not see
+    bias: Tensor | None = None  # (1, H, S, S) added to scores
+
+    def turn(self, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The rows (S, d/2) of `rotation` (T, 1, 1, d/2) that its longest sequence has."""
+        cos, sin = (part[self.begin : self.end].flatten(1) for part in rotation)
+        if self.sources is None:
+            return cos[: self.longest], sin[: self.longest]
+        rows = self.sources.view(self.size, self.longest)[self.longest_row]
+        return cos[rows], sin[rows]
+
+    def pad(self, flat_TX: Tensor) -> Tensor:
+        """Its part of a flat batch (T, ...) as a dense one, (b, S, ...)."""
+        flat = flat_TX[self.begin : self.end]
+        if self.sources is not None and self.slots is not None:
+            flat = _Pad.apply(flat, self.sources, self.slots)  # type: ignore[no-untyped-call]
+        return flat.view(self.size, self.longest, *flat.shape[1:])
+
+    def unpad(self, dense_bSX: Tensor) -> Tensor:
+        """A dense batch (b, S, ...) as its part of a flat one, (tokens, ...)."""
+        dense = dense_bSX.flatten(0, 1)
+        if self.slots is not None:
+            dense = _Unpad.apply(dense, self.slots)  # type: ignore[no-untyped-call]
+        return dense
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How attention takes one batch apart; built once a batch, used by every layer."""
+
+    lengths: tuple[int, ...]
+    groups: tuple[Group, ...] = ()
+    cu_seqlens: Tensor | None = None  # GPU without groups, (B+1,) int32
+    device: torch.device = CPU
+
+    @classmethod
+    def build(cls, lengths: Sequence[int], device: torch.device, dense: bool = False) -> Layout:
+        """The layout for sequences of `lengths`, in batch order; in groups where `dense`."""
+        if device.type == "cuda" and not dense:
+            counts = torch.tensor([0, *lengths], dtype=torch.int32)
+            return cls(tuple(lengths), cu_seqlens=counts.cumsum(0, dtype=torch.int32).to(device))
+        return cls._grouped(lengths, _partition(lengths), device)
+
+    @classmethod
+    def build_pair(
+        cls, lengths: Sequence[int], memory_lengths: Sequence[int], device: torch.device
+    ) -> tuple[Layout, Layout]:
+        """Layouts for sequences and what each attends to, group by group the same sequences."""
+        parts = _partition(lengths, memory_lengths)
+        grouped = cls._grouped(lengths, parts, device)
+        return grouped, cls._grouped(memory_lengths, parts, device)
+
+    @classmethod
+    def _grouped(
+        cls, lengths: Sequence[int], parts: Sequence[slice], device: torch.device
+    ) -> Layout:
+        groups: list[Group] = []
+        for part in parts:
+            groups.append(_group(groups[-1].end if groups else 0, lengths[part], device))
+        return cls(tuple(lengths), tuple(groups), device=device)
+
+    def causal(self) -> Layout:
+        """The same with every token seeing itself and those before it only.
+
+        Padding stands behind all real tokens, so that it needs no further hiding.
+        """
+        groups = (
+            replace(group, unseen=_after(group.longest, self.device)) for group in self.groups
+        )
+        return replace(self, groups=tuple(groups))
+
+    def biased(self, bias: Callable[[int], Tensor]) -> Layout:
+        """The same with the scores of each group raised by `bias(S)`, (1, H, S, S)."""
+        groups = (replace(group, bias=bias(group.longest)) for group in self.groups)
+        return replace(self, groups=tuple(groups))
+
+
+def _partition(*lengths: Sequence[int]) -> list[slice]:
+    """Runs of neighbours whose lengths are similar, in every one of `lengths`.
+
+    Any order is right; longest first is what makes the runs long.
+    """
+    aligned = [[_align(length) for length in each] for each in lengths]
+    parts: list[slice] = []
+    first, count = 0, len(lengths[0])
+    while first < count:
+        ranges = [(each[first], each[first]) for each in aligned]
+        last = first + 1
+        while last < count:
+            ranges = [
+                (min(low, each[last]), max(high, each[last]))
+                for (low, high), each in zip(ranges, aligned, strict=True)
+            ]
+            if any(low < GROUP_SLACK * high for low, high in ranges):
+                break
+            last += 1
+        parts.append(slice(first, last))
+        first = last
+    return parts
+
+
+def _align(length: int) -> int:
+    return -(-length // ALIGNMENT) * ALIGNMENT
+
+
+def _group(begin: int, lengths: Sequence[int], device: torch.device) -> Group:
+    size, end = len(lengths), begin + sum(lengths)
+    longest = _align(max(lengths))
+    if min(lengths) == longest:
+        return Group(begin, end, size, longest)
+    lengths_b = torch.tensor(lengths)
+    starts_b = lengths_b.cumsum(0) - lengths_b
+    columns_S = torch.arange(longest)
+    real_bS = columns_S < lengths_b[:, None]
+    sources_bS = starts_b[:, None] + columns_S.clamp(max=lengths_b[:, None] - 1)
+    return Group(
+        begin,
+        end,
+        size,
+        longest,
+        longest_row=int(lengths_b.argmax()),
+        slots=real_bS.flatten().nonzero().squeeze(1).to(device),
+        sources=sources_bS.flatten().to(device),
+        unseen=~real_bS[:, None, None, :].to(device),
+    )
+
+
+def _after(length: int, device: torch.device) -> Tensor:
+    """(1, 1, S, S), True where the key comes after the query."""
+    return torch.ones(1, 1, length, length, dtype=torch.bool, device=device).triu(1)
+
+
+class _Pad(torch.autograd.Function):
+    """Flat tokens into dense slots. Backward is a gather, never a scatter-add.
+
+    Padding slots repeat a real token; their gradient is zero, because attention hides them
+    as keys and `_Unpad` drops them as queries.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, sources: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        return flat.index_select(0, sources)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (slots,) = ctx.saved_tensors
+        return grads[0].index_select(0, slots), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """Dense slots back into flat tokens; padding slots get a zero gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        ctx.num_slots = dense.shape[0]
+        return dense.index_select(0, slots)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (slots,) = ctx.saved_tensors
+        padded = grads[0].new_zeros(ctx.num_slots, *grads[0].shape[1:])
+        return padded.index_copy_(0, slots, grads[0]), None
+
+
+class _Attention(nn.Module):
+    """What self-attention and cross-attention share: heads, scale, dropout."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = config.num_heads, config.head_size
+        self.scale = config.attention_scale
+        self.dropout = Dropout(config.attention_dropout)
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, unseen: Tensor | None, bias: Tensor | None
+    ) -> Tensor:
+        """softmax(scale q k + bias) v: (b, H, queries, d) out of (b, H, keys, d)."""
+        if k.shape[-2] < SDPA_LENGTH:
+            scores = (q * self.scale) @ k.transpose(-1, -2)  # (b, H, queries, keys)
+            if bias is not None:
+                scores = scores + bias
+            if unseen is not None:
+                scores = scores.masked_fill(unseen, float("-inf"))
+            return self.dropout(scores.softmax(dim=-1)) @ v  # type: ignore[no-any-return]
+        mask = None if unseen is None else ~unseen
+        if bias is not None:
+            mask = bias if unseen is None else bias.masked_fill(unseen, float("-inf"))
+        return functional.scaled_dot_product_attention(
+            q, k, v, mask, dropout_p=self._dropout_rate(), scale=self.scale
+        )
+
+    def _dropout_rate(self) -> float:
+        return self.dropout.rate if self.training else 0.0
+
+
+class SelfAttention(_Attention):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), as the layout has it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=config.bias)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+
+    def forward(
+        self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """(T, D)."""
+        if layout.cu_seqlens is not None:
+            context = self._attend_flat(self._project(hidden_TD, rotation), layout)
+        else:
+            qkv = self._project(hidden_TD)
+            context = torch.cat([self._attend_group(qkv, g, rotation) for g in layout.groups])
+        return self.output(context.flatten(1))  # type: ignore[no-any-return]
+
+    def step(self, hidden_bD: Tensor, past: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One more token of each of b sequences: its (b, D), and the past with it.
+
+        `past` (b, 2, H, n, d) holds the keys and values of the n tokens before, `bias`
+        (1, H, 1, n+1) is added to scores.
+        """
+        q, k, v = self._project(hidden_bD)[:, :, :, None].unbind(1)
+        past = torch.cat([past, torch.stack([k, v], dim=1)], dim=3)
+        context = self._attend(q, past[:, 0], past[:, 1], None, bias)
+        return self.output(context.flatten(1)), past
+
+    def weights(
+        self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
+    ) -> list[Tensor]:
+        """Attention probabilities, one (H, n, n) tensor a sequence, in batch order.
+
+        For bidirectional attention.
+        """
+        qkv = self._project(hidden_TD, rotation)
+        biases = [group.bias[0] for group in layout.groups if group.bias is not None]
+        # It depends on distances alone, so that the largest has them all.
+        largest = max(biases, key=lambda bias: bias.shape[1], default=None)
+        maps: list[Tensor] = []
+        begin = 0
+        for length in layout.lengths:
+            q, k, _ = qkv[begin : begin + length].permute(1, 2, 0, 3)
+            scores = (q * self.scale) @ k.transpose(-1, -2)
+            if largest is not None:
+                scores = scores + largest[:, :length, :length]
+            maps.append(scores.softmax(-1))
+            begin += length
+        return maps
+
+    def _project(self, hidden_TD: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """q, k and v as (T, 3, H, d), q and k rotated."""
+        qkv: Tensor = self.qkv(hidden_TD).view(-1, 3, self.num_heads, self.head_size)
+        if rotation is None:
+            return qkv
+        return torch.cat([rotate(qkv[:, :2], rotation), qkv[:, 2:]], dim=1)
+
+    def _attend_group(
+        self, qkv: Tensor, group: Group, rotation: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Context (tokens, H, d) of one dense group.
+
+        Every sequence's positions begin at 0, so that those of the longest serve all.
+        """
+        # (3, b, H, S, d), rotated in that order: what comes out is laid out as products want it.
+        qkv = group.pad(qkv).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv
+        if rotation is not None:
+            q, k = rotate(qkv[:2], group.turn(rotation))
+        context = self._attend(q, k, v, group.unseen, group.bias)
+        return group.unpad(context.transpose(1, 2))
+
+    def _attend_flat(self, qkv: Tensor, layout: Layout) -> Tensor:
+        """Context (T, H, d) by the variable-length kernel, or SDPA over jagged tensors.
+
+        The kernel is for 16-bit floats and head sizes up to 256 that are multiples of 8,
+        and has no dropout.
+        """
+        assert layout.cu_seqlens is not None
+        rate, longest = self._dropout_rate(), max(layout.lengths)
+        fits = self.head_size % 8 == 0 and self.head_size <= 256
+        if rate == 0.0 and fits and qkv.dtype in (torch.bfloat16, torch.float16):
+            from torch.nn.attention.varlen import varlen_attn
+
+            q, k, v = qkv.unbind(1)
+            offsets = layout.cu_seqlens
+            context = varlen_attn(q, k, v, offsets, offsets, longest, longest)
+            assert isinstance(context, Tensor)  # a pair only where the log-sum-exp is asked for
+            return context
+        offsets = layout.cu_seqlens.long()
+        q, k, v = (
+            torch.nested.nested_tensor_from_jagged(
+                part.contiguous(),  # else SDPA has no kernel to fall back to
+                offsets,
+                min_seqlen=min(layout.lengths),
+                max_seqlen=longest,
+            ).transpose(1, 2)
+            for part in qkv.unbind(1)
+        )
+        context = functional.scaled_dot_product_attention(q, k, v, dropout_p=rate)
+        return context.transpose(1, 2).values()
+
+
+class CrossAttention(_Attention):
+    """A decoder's attention to what the encoder made (Vaswani et al. 2017, section 3.2.3)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.q = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+        self.kv = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=config.bias)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=config.bias)
+
+    def forward(
+        self, hidden_TD: Tensor, layout: Layout, memory_TD: Tensor, memory_layout: Layout
+    ) -> Tensor:
+        """(T, D). Both layouts come from one `Layout.build_pair`."""
+        q_THd = self.q(hidden_TD).view(-1, self.num_heads, self.head_size)
+        kv = self.kv(memory_TD).view(-1, 2, self.num_heads, self.head_size)
+        contexts = []
+        for group, seen in zip(layout.groups, memory_layout.groups, strict=True):
+            k, v = seen.pad(kv).permute(2, 0, 3, 1, 4)
+            q = group.pad(q_THd).transpose(1, 2)
+            contexts.append(group.unpad(self._attend(q, k, v, seen.unseen, None).transpose(1, 2)))
+        return self.output(torch.cat(contexts).flatten(1))  # type: ignore[no-any-return]
+
+    def remember(self, memory_nD: Tensor) -> Tensor:
+        """The keys and values (1, 2, H, n, d) of one sequence, for `step`."""
+        kv: Tensor = self.kv(memory_nD).view(-1, 2, self.num_heads, self.head_size)
+        return kv.permute(1, 2, 0, 3)[None]
+
+    def step(self, hidden_bD: Tensor, memory: Tensor) -> Tensor:
+        """(b, D): one token of each of b sequences that have one `memory`."""
+        q = self.q(hidden_bD).view(-1, self.num_heads, 1, self.head_size)
+        k, v = memory.unbind(1)
+        return self.output(self._attend(q, k, v, None, None).flatten(1))  # type: ignore[no-any-return]

@@ -1,0 +1,138 @@
+"""Heads, each named by what it predicts. All take the encoder's flat (T, D) output."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bertsmith.config import ModelConfig
+from bertsmith.nn.dropout import Dropout
+from bertsmith.nn.embeddings import layer_norm
+from bertsmith.nn.encoder import activate, initialise
+
+
+def first_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    """The vectors of every sequence's first token, [CLS]: (B, D)."""
+    counts = torch.tensor(lengths, device=hidden_TD.device)
+    return hidden_TD.index_select(0, counts.cumsum(0) - counts)
+
+
+def mean_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    """The mean vector of every sequence's tokens, special ones included: (B, D)."""
+    counts_B = torch.tensor(lengths, device=hidden_TD.device)
+    rows_T = torch.arange(len(lengths), device=hidden_TD.device).repeat_interleave(counts_B)
+    sums_BD = hidden_TD.new_zeros(len(lengths), hidden_TD.shape[1]).index_add(0, rows_T, hidden_TD)
+    return sums_BD / counts_B[:, None]
+
+
+POOLING = {"cls": first_tokens, "mean": mean_tokens}
+"""`ModelConfig.pooling`."""
+
+
+class Pooler(nn.Module):
+    """A linear layer and tanh, on [CLS] (BERT's released code), or GELU (ELECTRA's classifiers)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.activation = torch.tanh if config.pooler == "tanh" else functional.gelu
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        initialise(self, config.initializer_range)
+
+    def forward(self, cls_BD: Tensor) -> Tensor:
+        """(B, D)."""
+        return self.activation(self.dense(cls_BD))
+
+
+class Transform(nn.Module):
+    """norm(gelu(Linear(x))): between the encoder and the vocabulary (BERT's released code).
+
+    From D to the width of the embeddings, which are the output matrix.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dense = nn.Linear(config.hidden_size, config.embedding_width, bias=config.bias)
+        self.norm = layer_norm(config, config.embedding_width)
+        initialise(self, config.initializer_range)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(..., embedding width)."""
+        return self.norm(activate(self.dense(hidden), self.config))  # type: ignore[no-any-return]
+
+
+class MaskedLMHead(nn.Module):
+    """Scores over the vocabulary. The output matrix is the input embedding, passed in: tied."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.transform = Transform(config)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden_MD: Tensor, embedding_VD: Tensor) -> Tensor:
+        """Logits (M, V) for the M rows given: pass masked positions only."""
+        return functional.linear(self.transform(hidden_MD), embedding_VD, self.bias)
+
+
+class ReplacedTokenHead(nn.Module):
+    """Was this token replaced? (ELECTRA, section 3.1; a hidden layer as in its released code.)"""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        initialise(self, config.initializer_range)
+
+    def forward(self, hidden_TD: Tensor) -> Tensor:
+        """Logits (T,): above 0, it was."""
+        return self.classifier(functional.gelu(self.dense(hidden_TD))).squeeze(1)  # type: ignore[no-any-return]
+
+
+class PairHead(nn.Module):
+    """Two classes of sentence pairs, out of the pooler. Index 0: the text's own order."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.pooler = Pooler(config)
+        self.classifier = nn.Linear(config.hidden_size, 2)
+        initialise(self.classifier, config.initializer_range)
+
+    def forward(self, hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """Logits (B, 2)."""
+        return self.classifier(self.pooler(first_tokens(hidden_TD, lengths)))  # type: ignore[no-any-return]
+
+
+class NextSentenceHead(PairHead):
+    """Does B follow A? (BERT, section 3.1, task 2.) Index 0: it does; 1: it does not."""
+
+
+class SentenceOrderHead(PairHead):
+    """Are A and B in their order? (ALBERT, section 3.1.) Index 0: they are; 1: swapped."""
+
+
+def uses_pooler(config: ModelConfig) -> bool:
+    """Whether a classifier begins with a Pooler; else with a Transform, which must keep D."""
+    return config.norm == "post" or config.embedding_size > 0
+
+
+class SequenceHead(nn.Module):
+    """[CLS], or the mean of the tokens, to `num_labels` scores (BERT, section 4.1).
+
+    The layer before the classifier is the one that pre-training leaves behind: BERT's
+    pooler, or, in a pre-norm encoder without one, the masked-LM transform (ModernBERT).
+    """
+
+    def __init__(self, config: ModelConfig, num_labels: int, dropout: float) -> None:
+        super().__init__()
+        self.pool = POOLING[config.pooling]
+        self.transform = Pooler(config) if uses_pooler(config) else Transform(config)
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Linear(config.hidden_size, num_labels)
+        initialise(self.classifier, config.initializer_range)
+
+    def forward(self, hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
+        """Logits (B, num_labels)."""
+        return self.classifier(  # type: ignore[no-any-return]
+            self.dropout(self.transform(self.pool(hidden_TD, lengths)))
+        )

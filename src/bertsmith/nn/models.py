@@ -1,0 +1,148 @@
+"""Whole networks: an encoder and its heads, or a decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bertsmith.config import ModelConfig
+from bertsmith.nn.decoder import Decoder, Memory
+from bertsmith.nn.dropout import Dropout
+from bertsmith.nn.encoder import Encoder
+from bertsmith.nn.heads import (
+    MaskedLMHead,
+    NextSentenceHead,
+    ReplacedTokenHead,
+    SentenceOrderHead,
+    SequenceHead,
+)
+from bertsmith.nn.word2vec import Word2Vec
+from bertsmith.types import Batch
+
+
+class MaskedLM(nn.Module):
+    """What pre-training trains: encoder, masked-LM head, and BERT's or ALBERT's pair head.
+
+    The output matrix is the input word embedding.
+    """
+
+    def __init__(
+        self, config: ModelConfig, next_sentence: bool, sentence_order: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.mlm_head = MaskedLMHead(config)
+        self.next_sentence_head = NextSentenceHead(config) if next_sentence else None
+        self.sentence_order_head = SentenceOrderHead(config) if sentence_order else None
+
+    @property
+    def embedding(self) -> Tensor:
+        """The tied word embedding, (V, embedding width)."""
+        return self.encoder.embeddings.word.weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The encoder's vectors, (T, D)."""
+        return self.encoder(batch)  # type: ignore[no-any-return]
+
+    def scores(self, hidden_TD: Tensor, positions_M: Tensor) -> Tensor:
+        """Logits over the vocabulary at `positions_M` of the flat batch: (M, V)."""
+        rows: Tensor = self.mlm_head(hidden_TD.index_select(0, positions_M), self.embedding)
+        return rows
+
+
+class ReplacedTokenDetector(nn.Module):
+    """ELECTRA's discriminator, which is what it leaves: encoder and replaced-token head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.replaced_token_head = ReplacedTokenHead(config)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (T,): above 0 where a token is held to be replaced."""
+        return self.replaced_token_head(self.encoder(batch))  # type: ignore[no-any-return]
+
+
+class EncoderDecoder(nn.Module):
+    """Encoder, decoder and one word embedding: of both inputs, and the output matrix."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.dropout = Dropout(config.inner_dropout)
+        self.logit_scale = config.hidden_size**-0.5 if config.scale_logits else 1.0
+
+    @property
+    def embedding(self) -> Tensor:
+        """The tied word embedding, (V, D)."""
+        return self.encoder.embeddings.word.weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(T, D), a row for each of the decoder's tokens; `embedding` times it are the scores."""
+        assert batch.decoder is not None
+        hidden_TD = self.decoder(
+            self.encoder.embeddings(batch.decoder),
+            batch.decoder.lengths,
+            self.dropout(self.encoder(batch)),
+            batch.lengths,
+        )
+        return self.dropout(hidden_TD) * self.logit_scale  # type: ignore[no-any-return]
+
+    def begin(self, batch: Batch) -> Memory:
+        """The decoder's memory of the one sequence in `batch`."""
+        return self.decoder.begin(self.dropout(self.encoder(batch)))
+
+    def step(self, ids_b: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Scores (b, V) of what comes after the next token `ids_b`, and the memory with it."""
+        rows = Batch(
+            input_ids=ids_b,
+            token_type_ids=torch.zeros_like(ids_b),
+            position_ids=torch.full_like(ids_b, memory.num_tokens),
+            lengths=(1,) * len(ids_b),
+            indices=tuple(range(len(ids_b))),
+        )
+        hidden_bD, memory = self.decoder.step(self.encoder.embeddings(rows), memory)
+        return self.dropout(hidden_bD) * self.logit_scale @ self.embedding.t(), memory
+
+
+class SequenceClassifier(nn.Module):
+    """What classification trains: encoder and sequence head, all weights."""
+
+    def __init__(self, config: ModelConfig, num_labels: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.head = SequenceHead(config, num_labels, dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (B, num_labels), in the batch's order."""
+        return self.head(self.encoder(batch), batch.lengths)  # type: ignore[no-any-return]
+
+
+def masked_lm_of(model: nn.Module) -> MaskedLM | None:
+    """The network in `model` that fills masks: itself or a part of it; None where none does."""
+    return next((part for part in model.modules() if isinstance(part, MaskedLM)), None)
+
+
+def config_of(model: nn.Module) -> ModelConfig:
+    """What the encoder, or the word vectors, in `model` were made from."""
+    parts = (part for part in model.modules() if isinstance(part, Encoder | Word2Vec))
+    return next(parts).config
+
+
+def sizes_of(model: nn.Module) -> dict[str, Any]:
+    """What of its config the network was made from."""
+    used = {"vocab_size", "hidden_size"} if isinstance(model, Word2Vec) else None
+    return config_of(model).model_dump(include=used)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Where the model's weights are."""
+    return next(model.parameters()).device

@@ -1,0 +1,1 @@
+"""One family of labelled data, one file: read the format, name the head, name the metrics."""

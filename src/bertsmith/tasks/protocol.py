@@ -1,0 +1,80 @@
+"""How a classifier is trained, and what is chosen where nothing is said."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import Field
+
+from bertsmith.config import Config, ModelConfig, OptimConfig, validate
+from bertsmith.errors import ConfigError
+
+MIN_STEPS = 300
+"""Optimizer steps that even the smallest training set gets (Mosbach et al. 2021)."""
+
+
+class Protocol(Config):
+    """Devlin et al. 2019, section 4.1 and appendix A.3: AdamW, warm-up, linear decay."""
+
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(32, ge=1)
+    """Sequences of an optimizer step."""
+    lr: float = Field(5e-5, gt=0)
+    """Peak learning rate."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the rate rises from 0."""
+    weight_decay: float = Field(0.01, ge=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """In the encoder, its attention and before the classifier."""
+    max_length: int = Field(128, ge=4)
+    """Tokens of a sequence; longer texts are cut."""
+    grad_clip: float = Field(1.0, gt=0)
+
+    def optim(self) -> OptimConfig:
+        """The optimizer's part."""
+        return OptimConfig(
+            name="adamw",
+            lr=self.lr,
+            beta2=0.999,
+            weight_decay=self.weight_decay,
+            grad_clip=self.grad_clip,
+            warmup=self.warmup,
+            decay="linear",
+        )
+
+    def steps(self, examples: int) -> int:
+        """Optimizer steps of a whole run."""
+        return self.epochs * math.ceil(examples / self.batch_size)
+
+
+def choose_protocol(model: ModelConfig, train_examples: int, **given: Any) -> Protocol:
+    """`given` where it is not None, else what suits the model and the amount of data.
+
+    The rate falls with the hidden size: 1e-3 for 128 (measured: docs/results.md), 2.9e-4 for
+    256, 4e-5 for BERT-base's 768 (the middle of the paper's 2e-5 to 5e-5). Three epochs, or
+    as many more as MIN_STEPS takes, within MAX_EPOCHS. Raises ConfigError for values that
+    make no sense.
+    """
+    chosen = {key: value for key, value in given.items() if value is not None}
+    batch_size = chosen.get("batch_size", 32)
+    steps_per_epoch = max(1, math.ceil(train_examples / max(1, batch_size)))
+    defaults = {
+        "epochs": max(3, math.ceil(MIN_STEPS / steps_per_epoch)),
+        "lr": default_lr(model.hidden_size),
+        "max_length": min(128, model.max_position_embeddings),
+    }
+    protocol = validate(Protocol, defaults | chosen, where="fine-tuning")
+    if protocol.max_length > model.max_position_embeddings:
+        raise ConfigError(
+            f"{protocol.max_length} is more than the {model.max_position_embeddings} positions "
+            "of the model",
+            where="max_length",
+            mend="lower it",
+        )
+    return protocol
+
+
+def default_lr(hidden_size: int) -> float:
+    """Two significant digits of 4e-5 * (768 / hidden_size) ** 1.8, at most 1e-3."""
+    return float(f"{min(1e-3, 4e-5 * (768 / hidden_size) ** 1.8):.1e}")

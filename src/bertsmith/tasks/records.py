@@ -1,0 +1,159 @@
+"""Records out of CSV, TSV and JSONL files: column names, and one mapping a row.
+
+    .csv     comma, or semicolon or tab where the header has those and no comma; fields in
+             double quotes may hold the separator, line breaks and doubled quotes (RFC 4180)
+    .tsv     fields apart by tabs, a line each; quotes are text, as in GLUE's files
+    .jsonl   one object a line
+
+Plain, or compressed as .gz, .xz or .zst. Rows are read one at a time, in bounded memory, and
+every problem is a DataError with file and line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from bertsmith.errors import DataError
+from bertsmith.text.lines import MAX_LINE_BYTES, HashedFile, decompressed, read_lines, text_suffix
+
+TableKind = Literal["csv", "tsv", "jsonl", "txt"]
+Lines = Iterator[tuple[int, str]]
+Record = tuple[int, dict[str, Any]]
+"""The line at which a row begins, and its fields by column name."""
+
+_RAGGED = {
+    "tsv": "take tabs out of the text",
+    "csv": "put double quotes around a text that holds the separator",
+}
+
+
+def table_kind(path: Path) -> TableKind:
+    """By the suffix, a compression's left out. Raises DataError for any other."""
+    match text_suffix(path):
+        case ".csv":
+            return "csv"
+        case ".tsv":
+            return "tsv"
+        case ".jsonl":
+            return "jsonl"
+        case ".txt":
+            return "txt"
+        case suffix:
+            raise DataError(
+                f"no table has the suffix {suffix!r}",
+                where=path,
+                mend="give a .csv, .tsv or .jsonl file, or a .txt with a text a line",
+            )
+
+
+def open_lines(path: Path) -> Lines:
+    """The numbered lines of a file. Raises DataError where there is no such file."""
+    if not path.is_file():
+        inside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, inside, n=1)
+        mend = f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise DataError(what, where=path, mend=mend)
+    return _lines(path)
+
+
+def _lines(path: Path) -> Lines:
+    with HashedFile(path) as raw:
+        yield from read_lines(decompressed(raw, path), path)
+
+
+def read_records(
+    lines: Lines, name: str, kind: TableKind, header: bool
+) -> tuple[list[str], Iterator[Record]]:
+    """Column names and records. Without a header the names are numbers from "1".
+
+    `name` is what errors call the file. Raises DataError where it is empty.
+    """
+    match kind:
+        case "jsonl":
+            return _json_records(lines, name)
+        case "tsv":
+            rows = _tsv_rows(lines)
+        case _:
+            rows = _csv_rows(lines, name)
+    first = next(rows, None)
+    if first is None:
+        raise DataError("empty", where=name, mend="give a table with a header and rows")
+    if header:
+        names = [cell.strip() for cell in first[1]]
+    else:
+        names = [str(number) for number in range(1, len(first[1]) + 1)]
+        rows = chain([first], rows)
+    return names, _named(rows, names, name, _RAGGED[kind])
+
+
+def _named(
+    rows: Iterator[tuple[int, list[str]]], names: list[str], name: str, mend: str
+) -> Iterator[Record]:
+    for line, fields in rows:
+        if len(fields) != len(names):
+            raise DataError(
+                f"{len(fields)} fields, where the first line has {len(names)}",
+                where=f"{name}:{line}",
+                mend=mend,
+            )
+        yield line, dict(zip(names, fields, strict=True))
+
+
+def _tsv_rows(lines: Lines) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.split("\t")) for number, line in lines if line)
+
+
+def _csv_rows(lines: Lines, name: str) -> Iterator[tuple[int, list[str]]]:
+    """(first line of the row, its fields); a field may span lines."""
+    head = next(lines, None)
+    if head is None:
+        return
+    delimiter = next((mark for mark in ",;\t" if mark in head[1]), ",")
+    text = (line + "\n" for _, line in chain([head], lines))
+    csv.field_size_limit(MAX_LINE_BYTES)  # the process's: a reader has none of its own
+    rows = csv.reader(text, delimiter=delimiter, strict=True)
+    while True:
+        begin = rows.line_num + 1
+        try:
+            fields = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            what = f"not CSV ({error})"
+            mend = "close the quote that this row opens, and double the quotes inside a field"
+            if "field limit" in str(error):
+                what = f"a field of more than {MAX_LINE_BYTES:,} characters"
+                mend = "shorten the text, or close the quote that this row opens"
+            raise DataError(what, where=f"{name}:{begin}", mend=mend) from None
+        if fields:
+            yield begin, fields
+
+
+def _json_records(lines: Lines, name: str) -> tuple[list[str], Iterator[Record]]:
+    """The keys of the first object, and the objects."""
+    objects = (
+        (number, _json_object(line, f"{name}:{number}")) for number, line in lines if line.strip()
+    )
+    first = next(objects, None)
+    if first is None:
+        raise DataError("empty", where=name, mend='write {"text": "...", "label": "..."} a line')
+    return list(first[1]), chain([first], objects)
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"not JSON ({error})", where=where, mend="write one JSON object a line"
+        ) from None
+    if not isinstance(record, dict):
+        raise DataError("not a JSON object", where=where, mend='write {"text": "..."} a line')
+    return record

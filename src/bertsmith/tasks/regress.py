@@ -1,0 +1,123 @@
+"""A number for a text: one output, mean squared error (STS-B in BERT, section 4.1).
+
+The output is learnt in standard deviations from the mean of the training numbers, so that
+prices and grades train alike, and the two are folded into the last layer when the run ends:
+what is saved gives the numbers themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from bertsmith.errors import DataError
+from bertsmith.nn.models import SequenceClassifier
+from bertsmith.tasks.base import Target, Targets, Task, TaskLoss
+from bertsmith.tasks.labels import require_rows
+from bertsmith.tasks.metrics import ClassScores, Metrics, score_numbers
+from bertsmith.tasks.tables import TextRow
+from bertsmith.types import FloatArray
+
+
+def number_text(value: Any, column: str, where: str) -> str:
+    """A number in a field, as text. Raises DataError where it is none, or not finite."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(
+            f"{column!r} is no number but {value!r:.60}",
+            where=where,
+            mend="write one like 3.5, or name the column of the numbers with --label-column",
+        )
+    return repr(number)
+
+
+def names(rows: Sequence[TextRow], file: str, column: str) -> list[str]:
+    """The column's name. Raises DataError where all its numbers are the same."""
+    require_rows(rows, file, "give texts with their numbers to learn from")
+    if len({row.label for row in rows}) == 1:
+        raise DataError(
+            f"one number only: every text has {rows[0].label}",
+            where=file,
+            mend="give texts with different numbers",
+        )
+    return [column]
+
+
+def targets(
+    rows: Sequence[TextRow], labels: Sequence[str], file: str, known_to: str
+) -> list[Target]:
+    """The numbers. Raises DataError where there are no rows."""
+    require_rows(rows, file, "give texts with their numbers to be scored on")
+    return [float(row.label) for row in rows]
+
+
+def score(truth: Targets, logits: FloatArray) -> Metrics:
+    """Pearson's and Spearman's correlations."""
+    return score_numbers(truth, logits[:, 0])
+
+
+def score_each(truth: Targets, logits: FloatArray, labels: Sequence[str]) -> list[ClassScores]:
+    """Nothing: there are no classes."""
+    return []
+
+
+def answer(logits: FloatArray, labels: Sequence[str]) -> dict[str, Any]:
+    """The number."""
+    return {"label": float(logits[0])}
+
+
+class _Affine(nn.Module):
+    """x * scale + shift."""
+
+    def __init__(self, scale: float, shift: float) -> None:
+        super().__init__()
+        self._scale, self._shift = scale, shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self._scale + self._shift
+
+
+@contextmanager
+def standardised(model: SequenceClassifier, numbers: Targets) -> Iterator[TaskLoss]:
+    """While open, the last layer's parameters are in standard deviations of `numbers`.
+
+    Logits are in the numbers' own unit within and after; the loss, mean squared error, is in
+    the numbers' variance: 1 for always saying their mean.
+    """
+    layer, scale = model.head.classifier, float(numbers.std())
+
+    def loss(logits_B1: Tensor, numbers_B: Tensor) -> Tensor:
+        return functional.mse_loss(logits_B1.squeeze(1) / scale, numbers_B / scale)
+
+    parametrize.register_parametrization(layer, "weight", _Affine(scale, 0.0))
+    parametrize.register_parametrization(layer, "bias", _Affine(scale, float(numbers.mean())))
+    try:
+        yield loss
+    finally:
+        for name in ("weight", "bias"):
+            parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
+
+
+TASK = Task(
+    name="regress",
+    problem_type="regression",
+    product="regression model",
+    label_text=number_text,
+    names=names,
+    targets=targets,
+    learning=standardised,
+    score=score,
+    score_each=score_each,
+    answer=answer,
+    metrics=("spearman", "pearson"),
+    chosen_by=("pearson", "spearman"),
+)

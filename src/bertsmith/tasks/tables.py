@@ -1,0 +1,280 @@
+"""Tables of one's own: texts, or pairs of texts, and their labels.
+
+Columns are named by the header, or counted from 1 where there is none; those not named are
+guessed from the usual names. A .txt file is a text a line, without labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bertsmith.errors import ConfigError, DataError
+from bertsmith.tasks.records import Lines, Record, TableKind, open_lines, read_records, table_kind
+
+PAIR_COLUMNS = (
+    ("text", "text_pair"),
+    ("text_a", "text_b"),
+    ("text1", "text2"),
+    ("sentence1", "sentence2"),
+    ("sentence_a", "sentence_b"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("question", "sentence"),
+    ("#1 string", "#2 string"),
+)
+TEXT_COLUMNS = (
+    *("text", "sentence", "content", "review", "document", "body", "message", "question"),
+    *("premise", "text_a", "text1", "sentence1", "sentence_a", "question1"),
+)
+LABEL_COLUMNS = (
+    *("label", "labels", "tags", "class", "category", "gold_label", "target"),
+    *("sentiment", "intent", "topic", "is_duplicate", "quality", "score", "rating"),
+)
+
+LabelText = Callable[[Any, str, str], str]
+"""(field, its column, file:line) -> the label as text. Raises DataError."""
+
+
+def class_text(value: Any, column: str, where: str) -> str:
+    """A class: a word; whole numbers, true and false are words too."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    if not isinstance(value, str):
+        raise DataError(
+            f"{column!r} is no label but {value!r:.60}",
+            where=where,
+            mend="give a word or a whole number",
+        )
+    if not value.strip():
+        raise DataError(
+            f"no label in column {column!r}", where=where, mend="label the row or take it out"
+        )
+    return value.strip()
+
+
+class TextRow(NamedTuple):
+    """One text, or pair of texts. `label` is empty where it has none."""
+
+    text: str
+    pair: str | None = None
+    label: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns to read, each by its name or its number from 1; None: by guess.
+
+    The pair is guessed only where the text is.
+    """
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    header: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file, read as they are asked for, and the columns they are from."""
+
+    name: str
+    columns: Columns
+    rows: Iterator[TextRow]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The whole of a labelled table."""
+
+    path: Path
+    columns: Columns
+    rows: list[TextRow]
+
+
+def read_labelled(
+    path: Path, columns: Columns | None = None, label_text: LabelText = class_text
+) -> Labelled:
+    """`open_table`, read to the end. Raises DataError."""
+    table = open_table(path, columns, labelled=True, label_text=label_text)
+    return Labelled(path, table.columns, list(table.rows))
+
+
+def open_table(
+    path: Path,
+    columns: Columns | None = None,
+    *,
+    labelled: bool,
+    usual: Columns | None = None,
+    label_text: LabelText = class_text,
+) -> Table:
+    """The table in a file. With `labelled`, every row has a text, and a label that
+    `label_text` reads.
+
+    `usual` are the columns to take before guessing, where the table has them. Raises
+    DataError: at once where the columns are not there, and while reading for a line that is
+    broken.
+    """
+    lines, kind = open_lines(path), table_kind(path)
+    return read_table(
+        lines, str(path), kind, columns, labelled=labelled, usual=usual, label_text=label_text
+    )
+
+
+def read_table(
+    lines: Lines,
+    name: str,
+    kind: TableKind,
+    columns: Columns | None = None,
+    *,
+    labelled: bool,
+    usual: Columns | None = None,
+    label_text: LabelText = class_text,
+) -> Table:
+    """As `open_table`, from lines; `name` is what errors call them."""
+    wanted = columns or Columns()
+    if kind == "txt":
+        if labelled:
+            raise DataError(
+                "a .txt file has no labels", where=name, mend="give a .csv, .tsv or .jsonl file"
+            )
+        return Table(name, Columns(), (TextRow(text, line=line) for line, text in lines))
+    if kind == "jsonl" and not wanted.header:
+        raise ConfigError("JSON objects have no header to leave out", where=name)
+    names, records = read_records(lines, name, kind, wanted.header)
+    found = find_columns(names, wanted, name, labelled=labelled, usual=usual or Columns())
+    return Table(name, found, _rows(records, found, name, label_text))
+
+
+def find_columns(
+    names: list[str], wanted: Columns, name: str, *, labelled: bool, usual: Columns
+) -> Columns:
+    """`wanted` with every column a name of `names`. Raises DataError, listing those there are."""
+    lower = {column.lower(): column for column in reversed(names)}
+    text, pair, label = wanted.text, wanted.pair, wanted.label if labelled else None
+    if label is None and labelled and usual.label in names:
+        label = usual.label
+    if text is None and pair is None and {usual.text, usual.pair} <= {*names, None}:
+        text, pair = usual.text, usual.pair
+    if text is None and pair is None:
+        for first, second in PAIR_COLUMNS:
+            if first in lower and second in lower:
+                text, pair = lower[first], lower[second]
+                break
+    if text is None:
+        text = _guess(names, TEXT_COLUMNS, "text", name, wanted.header)
+    if label is None and labelled:
+        label = _guess(names, LABEL_COLUMNS, "label", name, wanted.header)
+    return replace(
+        wanted,
+        text=_known(text, names, name),
+        pair=None if pair is None else _known(pair, names, name),
+        label=None if label is None else _known(label, names, name),
+    )
+
+
+def require_pairs(columns: Columns, expected: bool, name: str, learnt_from: str) -> None:
+    """Raise DataError where there is a second text and none is `expected`, or the reverse.
+
+    `learnt_from` says what did, or did not, have one.
+    """
+    if expected and columns.pair is None:
+        raise DataError(
+            f"no second text in a row, where {learnt_from} has one",
+            where=name,
+            mend="give a table of pairs, and name their columns with --text- and --pair-column",
+        )
+    if not expected and columns.pair is not None:
+        raise DataError(
+            f"a second text, {columns.pair!r}, in a row, where {learnt_from} has none",
+            where=name,
+            mend="name the one text's column with --text-column",
+        )
+
+
+def _known(column: str, names: list[str], name: str) -> str:
+    """`column` as one of `names`: as it is, or as a number."""
+    if column not in names and column.isdecimal() and 1 <= int(column) <= len(names):
+        column = names[int(column) - 1]
+    if names.count(column) == 1:
+        return column
+    if column in names:
+        raise DataError(
+            f"{names.count(column)} columns are named {column!r}",
+            where=name,
+            mend="rename all but one of them",
+        )
+    near = get_close_matches(column, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise DataError(f"no column {column!r}", where=name, mend=f"{hint}there are: {_listed(names)}")
+
+
+def _guess(names: list[str], usual: tuple[str, ...], role: str, name: str, header: bool) -> str:
+    lower = {column.lower(): column for column in reversed(names)}
+    for column in usual:
+        if column in lower:
+            return lower[column]
+    or_count = (
+        f", or count it where there is no header: --no-header --{role}-column 1" if header else ""
+    )
+    raise DataError(
+        f"no column looks like the {role}; there are: {_listed(names)}",
+        where=name,
+        mend=f"name it with --{role}-column{or_count}",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _rows(
+    records: Iterator[Record], columns: Columns, name: str, label_text: LabelText
+) -> Iterator[TextRow]:
+    assert columns.text is not None
+    for line, record in records:
+        where = f"{name}:{line}"
+        text = _text(record, columns.text, where)
+        pair = None if columns.pair is None else _text(record, columns.pair, where)
+        label = ""
+        if columns.label is not None:
+            label = label_text(_field(record, columns.label, where), columns.label, where)
+            if not text.strip():
+                raise DataError(
+                    f"no text in column {columns.text!r}", where=where, mend="take the row out"
+                )
+        yield TextRow(text, pair, label, line)
+
+
+def _field(record: Mapping[str, Any], column: str, where: str) -> Any:
+    if column not in record:
+        raise DataError(
+            f"no {column!r} in this record; it has {_listed(list(record))}",
+            where=where,
+            mend="give every record the same keys",
+        )
+    return record[column]
+
+
+def _text(record: Mapping[str, Any], column: str, where: str) -> str:
+    value = _field(record, column, where)
+    if not isinstance(value, str):
+        raise DataError(
+            f"{column!r} is no text but {value!r:.60}", where=where, mend="write it in quotes"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            "half a surrogate pair (\\ud800 to \\udfff) in the text",
+            where=where,
+            mend="write the JSON again with proper Unicode",
+        ) from None
+    return value

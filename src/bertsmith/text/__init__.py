@@ -1,0 +1,1 @@
+"""Raw text to token ids. Knows no model and no torch."""

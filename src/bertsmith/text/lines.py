@@ -1,0 +1,171 @@
+"""Lines of text out of plain and compressed files, in bounded memory.
+
+Every problem of a file (binary, not UTF-8, cut short, one endless line) is a DataError that
+names the file and the line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from bertsmith.errors import DataError
+
+COMPRESSIONS = (".gz", ".xz", ".zst")
+MAX_LINE_BYTES = 16 * 2**20
+_READ_BYTES = 2**18
+_ZSTD_READ_BYTES = 2**12  # a block of this size cannot unfold into more than some 128 MiB
+_DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+
+
+class HashedFile(io.RawIOBase):
+    """A file as it is on disk, read once from front to back, with its SHA-256 so far."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._digest = hashlib.sha256()
+        self.bytes_read = 0
+
+    def readable(self) -> bool:
+        """Always True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`; the number of bytes read, 0 at the end."""
+        count = self._file.readinto(buffer) or 0
+        self._digest.update(memoryview(buffer)[:count])
+        self.bytes_read += count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    @property
+    def sha256(self) -> str:
+        """Of what has been read so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Of the file as it is on disk, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_suffix(path: Path) -> str:
+    """The suffix under a compression's: `.jsonl` of `a.jsonl.gz`."""
+    name = path.name.lower()
+    for compression in COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return Path(name).suffix
+
+
+def decompressed(raw: HashedFile, path: Path) -> BinaryIO:
+    """The bytes inside `raw`, by the last suffix of `path`."""
+    buffered = io.BufferedReader(raw, _READ_BYTES)
+    match path.suffix.lower():
+        case ".gz":
+            return gzip.GzipFile(fileobj=buffered, mode="rb")  # type: ignore[return-value]
+        case ".xz":
+            return lzma.LZMAFile(buffered, "rb")  # type: ignore[return-value]
+        case ".zst":
+            return io.BufferedReader(_ZstdFile(buffered), _READ_BYTES)
+        case _:
+            return buffered
+
+
+class _ZstdFile(io.RawIOBase):
+    """The frames of a zstd file, one after the other; EOFError where the last one is cut.
+
+    The library's own stream reader passes over a cut end in silence.
+    """
+
+    def __init__(self, compressed: io.BufferedReader[HashedFile]) -> None:
+        super().__init__()
+        self._compressed = compressed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._inside, self._ready = False, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready:
+            block = self._compressed.read(_ZSTD_READ_BYTES)
+            if not block:
+                if self._inside:
+                    raise EOFError("it ends inside a frame")
+                return 0
+            self._ready = memoryview(self._decompress(block))
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _decompress(self, block: bytes) -> bytes:
+        parts = []
+        while block:
+            parts.append(self._frame.decompress(block))
+            self._inside = not self._frame.eof
+            block = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+        return b"".join(parts)
+
+
+def read_lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without its end), decoded as UTF-8; a BOM is dropped.
+
+    Raises DataError for a line above 16 MiB, a NUL byte, bad UTF-8, a damaged archive.
+    """
+    number = 0
+    while True:
+        number += 1
+        try:
+            line = stream.readline(MAX_LINE_BYTES + 1)
+        except _DAMAGE as error:
+            raise DataError(
+                f"the compressed file is cut or damaged ({error})",
+                where=f"{path}:{number}",
+                mend="fetch or make it again",
+            ) from None
+        if not line:
+            return
+        if len(line) > MAX_LINE_BYTES:
+            raise DataError(
+                f"a line longer than {MAX_LINE_BYTES // 2**20} MiB",
+                where=f"{path}:{number}",
+                mend="break the text into lines, a paragraph each",
+            )
+        yield number, _decode(line, number, path)
+
+
+def _decode(line: bytes, number: int, path: Path) -> str:
+    if b"\0" in line:
+        raise DataError(
+            "a binary file, not text (NUL bytes)",
+            where=f"{path}:{number}",
+            mend="give text in UTF-8; other encodings can be turned with iconv",
+        )
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"not UTF-8 (byte {error.start + 1} of the line is 0x{line[error.start]:02x})",
+            where=f"{path}:{number}",
+            mend="turn the file into UTF-8, for example with iconv",
+        ) from None
+    if number == 1:
+        text = text.removeprefix("\ufeff")
+    return text.rstrip("\r\n")

@@ -1,0 +1,273 @@
+"""Documents out of files, one at a time: .txt and .jsonl, plain or compressed.
+
+A text file is laid out in one of three ways (`Layout`); `auto` looks at its first part.
+Nothing is held but one document, and a document longer than MAX_DOCUMENT_CHARS (a whole
+library in one file) is cut into several at a line's end.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, get_args
+
+from bertsmith.errors import ConfigError, DataError
+from bertsmith.text.clean import split_sentences
+from bertsmith.text.docstrings import docstrings
+from bertsmith.text.lines import HashedFile, decompressed, read_lines, text_suffix
+
+Layout = Literal["auto", "file", "blank", "lines"]
+"""How a .txt holds documents.
+
+    file    one document
+    blank   documents with blank lines between them
+    lines   a sentence a line, blank lines between documents
+    auto    decided by the first part of each file
+"""
+
+MAX_DOCUMENT_CHARS = 4 * 2**20
+SUFFIXES = (".txt", ".jsonl")
+_SAMPLE_CHARS = 2**18
+_SENTENCE_ENDS = tuple(".!?…:;\"'”’)]。！？」』）؟۔।")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document: its text, and where it is from."""
+
+    text: str
+    title: str = ""
+    label: str = ""
+    source: str = ""
+    line_is_sentence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """One file that has been read to its end."""
+
+    path: str
+    size: int
+    sha256: str
+    layout: str
+    documents: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """For a manifest."""
+        return asdict(self)
+
+
+def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
+    """Every text file under `paths` (files, folders, globs), sorted, each once.
+
+    Raises DataError where a path matches nothing, with the nearest name there is.
+    """
+    found: set[Path] = set()
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            inside = [p for p in path.rglob("*") if p.is_file() and text_suffix(p) in SUFFIXES]
+            if not inside:
+                raise DataError(
+                    "no .txt or .jsonl file in this folder", where=path, mend="name the files"
+                )
+            found.update(inside)
+        elif path.is_file():
+            found.add(path)
+        else:
+            files = _matches(path)
+            if not files:
+                raise DataError("no such file", where=path, mend=_nearest(path))
+            found.update(files)
+    if not found:
+        raise ConfigError("no text was named", mend="give at least one file or folder")
+    return sorted(found)
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """The files that the glob `pattern` names; DataError where it is none."""
+    anchor = Path(pattern.anchor)
+    try:
+        found = list(anchor.glob(str(pattern.relative_to(anchor))))
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(
+            f"not a pattern for files ({error})", where=pattern, mend="write ** as in data/**/*.txt"
+        ) from None
+    return [path for path in found if path.is_file()]
+
+
+def _nearest(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r} either"
+    names = sorted(entry.name for entry in path.parent.iterdir())
+    if near := get_close_matches(path.name, names, n=1):
+        return f"did you mean {str(path.parent / near[0])!r}?"
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"the folder holds {shown}" if names else "the folder is empty"
+
+
+class DocumentReader:
+    """The documents of some files in order; may be gone through more than once.
+
+    `bytes_read` of `total_bytes` says how far it is, and `summaries` what has been read.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], layout: Layout = "auto") -> None:
+        if layout not in get_args(Layout):
+            raise ConfigError(
+                f"no layout {layout!r}", mend=f"choose from {', '.join(get_args(Layout))}"
+            )
+        self.paths = expand_paths(paths)
+        self.layout: Layout = layout
+        self.total_bytes = sum(path.stat().st_size for path in self.paths)
+        self.summaries: list[FileSummary] = []
+        self._before, self._raw = 0, None
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes on disk that have been read in the present round."""
+        return self._before + (self._raw.bytes_read if self._raw else 0)
+
+    _raw: HashedFile | None
+
+    def __iter__(self) -> Iterator[Document]:
+        """Raises DataError, with file and line, for anything that is not text."""
+        self._before, self._raw, self.summaries = 0, None, []
+        for path in self.paths:
+            yield from self._file(path)
+
+    def _file(self, path: Path) -> Iterator[Document]:
+        count = 0
+        with HashedFile(path) as raw:
+            self._raw = raw
+            stream = decompressed(raw, path)
+            lines = read_lines(stream, path)
+            if text_suffix(path) == ".jsonl":
+                layout, documents = "jsonl", _jsonl_documents(lines, path)
+            else:
+                layout, documents = _text_documents(lines, path, self.layout)
+            for document in documents:
+                count += 1
+                yield document
+            if count == 0:
+                raise DataError("no text in this file", where=path, mend="leave it out")
+            summary = FileSummary(str(path), raw.bytes_read, raw.sha256, layout, count)
+        self._raw, self._before = None, self._before + summary.size
+        self.summaries.append(summary)
+
+
+def read_documents(paths: Sequence[str | Path], layout: Layout = "auto") -> Iterator[Document]:
+    """The documents of `paths`, one at a time; see DocumentReader."""
+    return iter(DocumentReader(paths, layout))
+
+
+def read_texts(paths: Sequence[str | Path], layout: Layout = "auto") -> Iterator[str]:
+    """The texts of the documents of `paths`, one at a time, as tokenizer training takes them."""
+    return (document.text for document in read_documents(paths, layout))
+
+
+def python_docs() -> Iterator[Document]:
+    """The documentation that this Python environment carries, labelled by library."""
+    for title, label, text in docstrings():
+        yield Document(text, title=title, label=label, source="python")
+
+
+def _jsonl_documents(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
+    for number, line in lines:
+        if not line or line.isspace():
+            continue
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DataError(
+                f"not JSON ({error})", where=where, mend="write one JSON object a line"
+            ) from None
+        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+            keys = ", ".join(map(repr, record)) if isinstance(record, dict) else ""
+            raise DataError(
+                'no "text" in this record' + (f"; it has {keys}" if keys else ""),
+                where=where,
+                mend='write {"text": "..."} a line',
+            )
+        text = record["text"]
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise DataError(
+                "half a surrogate pair (\\ud800 to \\udfff) in the text",
+                where=where,
+                mend="write the JSON again with proper Unicode",
+            ) from None
+        if text and not text.isspace():
+            title = record.get("title")
+            yield Document(text, title=title if isinstance(title, str) else "", source=str(path))
+
+
+def _text_documents(
+    lines: Iterator[tuple[int, str]], path: Path, layout: Layout
+) -> tuple[str, Iterator[Document]]:
+    """The layout, decided where it was `auto`, and the documents."""
+    head: list[tuple[int, str]] = []
+    if layout == "auto":
+        size = 0
+        for number, line in lines:
+            head.append((number, line))
+            size += len(line) + 1
+            if size > _SAMPLE_CHARS:
+                break
+        layout = guess_layout([line for _, line in head])
+    texts = (line for part in (head, lines) for _, line in part)
+    return layout, _cut_documents(texts, path, layout)
+
+
+def _cut_documents(lines: Iterable[str], path: Path, layout: Layout) -> Iterator[Document]:
+    def document() -> Document:
+        return Document(
+            held.getvalue(),
+            title=path.name,
+            source=str(path),
+            line_is_sentence=layout == "lines",
+        )
+
+    held, has_text = io.StringIO(), False
+    for line in lines:
+        blank = not line or line.isspace()
+        if has_text and ((blank and layout != "file") or held.tell() > MAX_DOCUMENT_CHARS):
+            yield document()
+            held, has_text = io.StringIO(), False
+        if not blank or has_text:
+            held.write(line + "\n")
+            has_text = True
+    if has_text:
+        yield document()
+
+
+def guess_layout(lines: Sequence[str]) -> Layout:
+    """How the text file that begins with `lines` holds its documents.
+
+    A sentence a line shows in lines that end as sentences do and hold hardly more than one,
+    several to a block; blocks long enough to be documents of their own are taken as such;
+    else the file is one.
+    """
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            blocks[-1].append(line.strip())
+        elif blocks[-1]:
+            blocks.append([])
+    blocks = [block for block in blocks if block]
+    content = [line for block in blocks for line in block]
+    if not content:
+        return "file"
+    finished = sum(line.endswith(_SENTENCE_ENDS) for line in content) / len(content)
+    if finished >= 0.8 and len(content) >= 3 * len(blocks):
+        sentences = sum(len(split_sentences(line)) for line in content)
+        if sentences <= 1.2 * len(content):
+            return "lines"
+    characters = sum(map(len, content)) / len(blocks)
+    return "blank" if len(blocks) > 1 and characters >= 200 else "file"

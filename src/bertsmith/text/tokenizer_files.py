@@ -1,0 +1,162 @@
+"""A tokenizer folder: tokenizer.json, or a BERT's vocab.txt, and what transformers reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import models, normalizers
+
+from bertsmith.errors import TokenizerError
+from bertsmith.text.pipeline import (
+    IN_ROLES,
+    SPECIAL_TOKENS,
+    bert_template,
+    numbered,
+    word_format,
+)
+
+TOKENIZER_JSON = "tokenizer.json"
+ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+"""Keys of tokenizer_config.json, in the order of `Tokenizer.specials`."""
+_TOKENIZER_JSON_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Of transformers: what these tokenizers do is in tokenizer.json alone."""
+
+
+def read_folder(folder: Path) -> tuple[tokenizers.Tokenizer, list[str]]:
+    """The tokenizer in `folder`, and its special tokens in the order of ROLES.
+
+    Raises TokenizerError where the folder is missing, cut or of another kind.
+    """
+    config = _read_json(folder / "tokenizer_config.json")
+    if (folder / TOKENIZER_JSON).is_file():
+        backend = _read_backend(folder / TOKENIZER_JSON)
+    elif config.get("tokenizer_class") in _TOKENIZER_JSON_CLASSES:
+        raise TokenizerError(
+            "tokenizer.json is missing, and vocab.txt does not replace it",
+            where=folder,
+            mend="copy the whole folder again",
+        )
+    elif (folder / "vocab.txt").is_file():
+        backend = _bert_backend(folder / "vocab.txt", config)
+    elif folder.is_dir():
+        raise TokenizerError(
+            "neither tokenizer.json nor vocab.txt in this folder",
+            where=folder,
+            mend="make one with `bertsmith tokenizer train`",
+        )
+    else:
+        raise TokenizerError(
+            "no such tokenizer folder",
+            where=folder,
+            mend="make one with `bertsmith tokenizer train`",
+        )
+    config = {**_read_json(folder / "special_tokens_map.json"), **config}
+    return backend, _special_tokens(backend, config)
+
+
+def class_config(description: dict[str, Any]) -> dict[str, Any]:
+    """The part of tokenizer_config.json that says which class of transformers it is.
+
+    `description` is `Tokenizer.description`. RobertaTokenizer makes anew all that RoBERTa's
+    tokenizers have in common, so only what is exactly that may be called one.
+    """
+    split, ends = description["pre_tokenizer"] or {}, description["post_processor"] or {}
+    if (
+        description["model"]["type"] == "BPE"
+        and description["normalizer"] is None
+        and split.get("type") == "ByteLevel"
+        and split["use_regex"]
+        and ends.get("type") == "RobertaProcessing"
+    ):
+        (mask,) = (t for t in description["added_tokens"] if t["content"] == "<mask>")
+        kept = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+        return {
+            "tokenizer_class": "RobertaTokenizer",
+            "add_prefix_space": split["add_prefix_space"],
+            "trim_offsets": ends["trim_offsets"],
+            "model_input_names": ["input_ids", "attention_mask"],
+            "bos_token": ends["cls"][0],
+            "eos_token": ends["sep"][0],
+            "mask_token": {"__type": "AddedToken", **{key: mask[key] for key in kept}},
+        }
+    if set(ends.get("special_tokens", ())) == {"</s>"}:
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "eos_token": "</s>",
+            **dict.fromkeys(("cls_token", "sep_token", "mask_token")),  # T5 has none
+        }
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+    }
+
+
+def _bert_backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
+    """A BERT's tokenizer out of its vocab.txt, one token a line in the order of ids."""
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError:
+        raise TokenizerError("not UTF-8", where=path, mend="fetch it again") from None
+    # Not splitlines: bert-base-chinese has a line separator (U+2028) among its tokens.
+    vocabulary = numbered([line.removesuffix("\r") for line in lines])
+    missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
+    if missing:
+        raise TokenizerError(
+            f"no {', '.join(missing)} in this vocabulary",
+            where=path,
+            mend="it is cut, or no BERT's; fetch it again",
+        )
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    lowercase = bool(config.get("do_lower_case", True))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
+        strip_accents=config.get("strip_accents"),
+        lowercase=lowercase,
+    )
+    backend.pre_tokenizer, backend.decoder = word_format("wordpiece")
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    backend.post_processor = bert_template(vocabulary["[CLS]"], vocabulary["[SEP]"])
+    return backend
+
+
+def _read_backend(path: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises nothing more exact
+        raise TokenizerError(
+            f"not a tokenizer ({error})", where=path, mend="it is cut or damaged; make it again"
+        ) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TokenizerError(
+            f"not JSON ({error})", where=path, mend="it is cut or damaged; make it again"
+        ) from None
+    if not isinstance(content, dict):
+        raise TokenizerError("not a JSON object", where=path, mend="make it again")
+    return content
+
+
+def _special_tokens(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> list[str]:
+    """The tokens of the five roles, as the folder says, else by BERT's, RoBERTa's or T5's names.
+
+    ALBERT's vocabularies have some of each: <pad>, <unk>, [CLS], [SEP], [MASK].
+    """
+    tokens = []
+    for role, *names in zip(ROLES, *IN_ROLES.values(), strict=True):
+        known = [name for name in names if backend.token_to_id(name) is not None]
+        named = config.get(role) or (known or names)[0]
+        tokens.append(named["content"] if isinstance(named, dict) else named)
+    return tokens

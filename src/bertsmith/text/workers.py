@@ -1,0 +1,88 @@
+"""Worker processes for pure functions, and results in the order of the tasks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class InlineExecutor(Executor):
+    """Runs each task at once, in the caller's thread."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call `fn` and return its finished future."""
+        future: Future[R] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def worker_pool(workers: int, prepare: Callable[[], None]) -> Executor:
+    """`workers` fresh processes, each of which has called `prepare`; for 1, this thread.
+
+    The processes import the functions they are sent, not the caller's script, so a script
+    needs no `if __name__ == "__main__"`. They end with the caller, even if it is killed.
+    """
+    if workers == 1:
+        return InlineExecutor()
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=partial(_begin, prepare))
+    with _without_main():
+        for _ in range(workers):
+            pool.submit(os.getpid)  # starts a process
+    return pool
+
+
+def _begin(prepare: Callable[[], None]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def map_in_order(
+    executor: Executor, function: Callable[[T], R], tasks: Iterable[T], ahead: int
+) -> Iterator[R]:
+    """Results in the order of `tasks`, of which `ahead` are under way at most."""
+    futures: deque[Future[R]] = deque()
+    for task in tasks:
+        futures.append(executor.submit(function, task))
+        if len(futures) > ahead:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()

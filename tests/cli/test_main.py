@@ -1,0 +1,55 @@
+"""The command itself: help without torch, errors in one line, documented verbs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bertsmith.cli.main import VERBS
+from bertsmith.cli.reference import render
+
+ROOT = Path(__file__).parents[2]
+
+
+def bertsmith(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bertsmith", *arguments], capture_output=True, text=True
+    )
+
+
+def test_help_lists_every_verb_and_imports_no_torch() -> None:
+    code = (
+        "import sys; from bertsmith.cli.main import run\n"
+        "try: run(['--help'])\n"
+        "finally: assert not {'torch', 'numpy', 'pydantic', 'rich'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert all(verb in result.stdout for verb in VERBS)
+
+
+def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nothing")
+    cases = {
+        ("pretrian",): "did you mean 'pretrain'",
+        ("pretrain", "bert"): "--corpus",
+        ("pretrain", "bert", "--corpus", missing, "--out", missing): "no corpus here",
+        ("pretrain", "berd", "--corpus", missing, "--out", missing): "did you mean 'bert'",
+        ("pretrain", "bert", "--corpus", missing, "--out", missing, "--set", "optim.lrr=1"): (
+            "did you mean 'lr'"
+        ),
+        ("fill", missing, "a [MASK]"): "nothing",
+    }
+    for arguments, expected in cases.items():
+        result = bertsmith(*arguments)
+        assert result.returncode == 2, arguments
+        assert result.stdout == ""
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+        assert expected in result.stderr
+        assert result.stderr.startswith("bertsmith: error: ")
+    assert not Path(missing).exists()
+
+
+def test_the_page_of_commands_is_the_program_s_help() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == render(), "run `make docs`"

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from bertsmith.errors import BertsmithError, ConfigError
+from bertsmith.export.huggingface import read_model
+from bertsmith.jobs.finetune import FinetuneResult, finetune
+from bertsmith.jobs.predict import Predictor, evaluate_file
+from bertsmith.jobs.trainer import fit_classifier
+from bertsmith.report.scores import read_scores
+from bertsmith.tasks.metrics import METRIC_NAMES
+from bertsmith.tasks.tables import open_table
+
+from .tiny import ALBERT, ELECTRA, POST, PRE, save_tiny_model, write_table
+
+PROTOCOL = {"epochs": 8, "batch_size": 16, "lr": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    write_table(folder / "train.tsv", 160)
+    write_table(folder / "dev.tsv", 60, seed=1)
+    save_tiny_model(folder / "post", POST)
+    save_tiny_model(folder / "pre", PRE)
+    save_tiny_model(folder / "albert", ALBERT)
+    save_tiny_model(folder / "electra", ELECTRA)
+    return folder
+
+
+def run(inputs: Path, out: Path, model: str = "post", **changes: object) -> FinetuneResult:
+    arguments = {"seeds": 2, "from_scratch": True, **PROTOCOL, **changes}
+    train, dev = inputs / "train.tsv", inputs / "dev.tsv"
+    return finetune("classify", train, dev, inputs / model, out, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def done(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+    return run(inputs, tmp_path_factory.mktemp("runs") / "out")
+
+
+def test_a_run_folder_holds_model_scores_and_report(done: FinetuneResult) -> None:
+    scores = json.loads((done.folder / "scores.json").read_text())
+    assert scores == done.scores
+    assert done.finished
+    assert (scores["labels"], scores["train_examples"]) == (["glad", "sad"], 160)
+    assert scores["truncated"] == {"train": 0, "dev": 0}
+    assert [(r["init"], r["seed"]) for r in scores["runs"]] == [
+        (init, seed) for init in ("pretrained", "scratch") for seed in (0, 1)
+    ]
+    assert read_scores(done.folder / "scores.json").summary["scratch"]["macro_f1"].median > 0.75
+    assert done.best["macro_f1"] == scores["summary"]["pretrained"]["macro_f1"]["max"]
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == {
+        *("model", "runs", "scores.json", "report.html", "README.md", "config.toml", "log.jsonl")
+    }
+    kinds = [
+        json.loads(line)["kind"] for line in (done.folder / "log.jsonl").read_text().splitlines()
+    ]
+    assert set(kinds) == {"step", "epoch"}
+
+
+def test_the_saved_model_gives_the_scores_that_were_written(
+    done: FinetuneResult, inputs: Path
+) -> None:
+    check_saved_model(done, inputs)
+
+
+@pytest.mark.parametrize("family", ["Albert", "Electra"])
+def test_a_family_is_fine_tuned_to_its_own(family: str, inputs: Path, tmp_path: Path) -> None:
+    tuned = run(inputs, tmp_path / "out", model=family.lower(), seeds=1, from_scratch=False)
+    assert tuned.best["accuracy"] > 0.75
+    assert read_model(tuned.model).architecture == f"{family}ForSequenceClassification"
+    check_saved_model(tuned, inputs)
+
+
+def check_saved_model(done: FinetuneResult, inputs: Path) -> None:
+    """Our predictions give the accuracy in scores.json, and transformers' pipeline our own."""
+    rows = list(open_table(inputs / "dev.tsv", labelled=True).rows)
+    ours = list(Predictor.load(done.model).predict(rows))
+    accuracy = np.mean([p.label == row.label for p, row in zip(ours, rows, strict=True)])
+    assert accuracy == pytest.approx(done.best["accuracy"])
+    pipe = transformers.pipeline("text-classification", str(done.model), top_k=None)
+    theirs = {item["label"]: item["score"] for item in pipe([rows[0].text])[0]}
+    exact = Predictor.load(done.model, precision="float32").predict(rows[:1])
+    assert theirs == pytest.approx(next(iter(exact)).scores, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "problem_type", "names"),
+    [
+        ("regress", {"glad": "90.5", "sad": "-30"}, "regression", ("label",)),
+        (
+            "multilabel",
+            {"glad": "glad,any", "sad": "any"},
+            "multi_label_classification",
+            ("any", "glad"),
+        ),
+    ],
+)
+def test_numbers_and_sets_of_labels_from_table_to_transformers(
+    inputs: Path,
+    tmp_path: Path,
+    task: str,
+    label: dict[str, str],
+    problem_type: str,
+    names: tuple[str, ...],
+) -> None:
+    train = write_table(tmp_path / "train.tsv", 160, label=label.__getitem__)
+    dev = write_table(tmp_path / "dev.tsv", 60, seed=1, label=label.__getitem__)
+    tuned = finetune(
+        task, train, dev, inputs / "post", tmp_path / "out", seeds=1, from_scratch=True, **PROTOCOL
+    )
+    source = read_model(tuned.model)
+    assert (source.problem_type, source.labels) == (problem_type, names)
+    assert tuned.task.merit(tuned.best) > 0.75
+    scores = evaluate_file(tuned.model, dev)
+    for metric in tuned.task.metrics:
+        assert scores[metric] == pytest.approx(tuned.best[metric], abs=1e-3)
+    rows = list(open_table(dev, labelled=True, label_text=tuned.task.label_text).rows)[:7]
+    predictor = Predictor.load(tuned.model, precision="float32")
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(tuned.model)
+    assert network.config.problem_type == problem_type
+    pipe = transformers.pipeline("text-classification", str(tuned.model), top_k=None)
+    for prediction in predictor.predict(rows):
+        ids = torch.tensor([predictor.tokenizer.encode(prediction.row.text).ids])
+        theirs = network.eval()(ids).logits[0]
+        assert theirs.tolist() == pytest.approx(prediction.logits.tolist(), rel=1e-5, abs=1e-4)
+        said = {item["label"]: item["score"] for item in pipe([prediction.row.text])[0]}
+        assert said == pytest.approx(
+            prediction.scores or {names[0]: prediction.label}, rel=1e-5, abs=1e-4
+        )
+    page = (tuned.folder / "report.html").read_text("utf-8")
+    assert all(METRIC_NAMES[metric] in page for metric in tuned.task.metrics)
+
+
+def test_a_model_keeps_the_columns_that_it_learnt_from(done: FinetuneResult) -> None:
+    learnt = {"max_length": 128, "text_column": "text", "pair_column": None}
+    assert read_model(done.model).extra == learnt | {"label_column": "label"}
+
+
+def test_the_same_command_repeats_nothing_and_a_missing_model_is_made_again(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    assert run(inputs, out).scores == done.scores
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(out / "model")
+    again = run(inputs, out)
+    assert again.best["history"] == done.best["history"]
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
+    more = run(inputs, out, seeds=3)
+    assert more.scores["runs"][1] == again.scores["runs"][1]
+    assert len(more.scores["runs"]) == 6
+    with pytest.raises(ConfigError, match="seeds was 3, now 2; give the same command"):
+        run(inputs, out)
+    with pytest.raises(ConfigError, match="from_scratch was True, now False"):
+        run(inputs, out, seeds=3, from_scratch=False)
+
+
+def test_a_missing_model_is_made_again_where_seeds_tie(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    ties = [out / "runs" / f"pretrained-{seed}.json" for seed in (0, 1)]
+    ties[1].write_text(json.dumps(json.loads(ties[0].read_text()) | {"seed": 1}))
+    shutil.rmtree(out / "model")
+    assert run(inputs, out).best["seed"] == 0
+    assert (out / "model" / "config.json").is_file()
+
+
+def test_other_values_or_other_data_are_refused(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"protocol\.lr was 0\.003, now 0\.1; give the same"):
+        run(inputs, done.folder, lr=0.1)
+    with pytest.raises(ConfigError, match="the content of model has changed"):
+        run(inputs, done.folder, model="pre")
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match="is there already, and is no fine-tuning"):
+        run(inputs, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_modern_model_and_a_run_without_a_folder(inputs: Path) -> None:
+    train, dev = (
+        list(open_table(inputs / name, labelled=True).rows) for name in ("train.tsv", "dev.tsv")
+    )
+    results = {
+        init: fit_classifier(train, dev, inputs / "pre", init=init, seed=1, **PROTOCOL)  # type: ignore[arg-type]
+        for init in ("pretrained", "scratch")
+    }
+    assert results["pretrained"].metrics.accuracy > 0.75
+    assert results["pretrained"].history != results["scratch"].history
+
+
+def test_wrong_input_is_refused_before_anything_is_written(inputs: Path, tmp_path: Path) -> None:
+    one, odd, empty = (tmp_path / name for name in ("one.tsv", "odd.tsv", "empty.tsv"))
+    empty.write_text("text\tlabel\n")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("text_a\ttext_b\tlabel\na\tb\tglad\nc\td\tsad\n")
+    one.write_text("text\tlabel\na\tglad\nb\tglad\n")
+    odd.write_text("text\tlabel\na\tglad\nb\tangry\n")
+    train, dev, model, out = (
+        inputs / "train.tsv",
+        inputs / "dev.tsv",
+        inputs / "post",
+        tmp_path / "o",
+    )
+    for arguments, expected in (
+        ((one, dev, model, out), r"one\.tsv: one class only"),
+        (
+            (train, odd, model, out),
+            r"odd\.tsv:3: labels unknown to .*train\.tsv: 'angry' in line 3",
+        ),
+        ((train, empty, model, out), r"empty\.tsv: no rows"),
+        ((train, pairs, model, out), r"pairs\.tsv: a second text, 'text_b', .*--text-column"),
+        ((pairs, dev, model, out), r"dev\.tsv: no second text in a row, where .*pairs\.tsv has"),
+        ((train, dev, tmp_path, out), r"has no config\.json"),
+        ((train, dev, tmp_path / "none", out), "no such model folder"),
+    ):
+        with pytest.raises(BertsmithError, match=expected):
+            finetune("classify", *arguments)
+    with pytest.raises(ConfigError, match="0 seeds"):
+        run(inputs, out, seeds=0)
+    assert not out.exists()
+
+
+def test_a_stopped_run_goes_on_to_the_same_result(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "bertsmith", "finetune", "classify"]
+    command += ["--train", inputs / "train.tsv", "--dev", inputs / "dev.tsv"]
+    command += ["--model", inputs / "post", "--out", out, "--seeds", "2", "--from-scratch"]
+    command += ["--epochs", "8", "--batch-size", "16", "--lr", "3e-3"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (out / "runs" / "pretrained-0.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
+    assert not (out / "scores.json").exists()
+    resumed = run(inputs, out)
+    for mine, theirs in zip(resumed.scores["runs"], done.scores["runs"], strict=True):
+        assert mine["history"] == theirs["history"]
+    steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    keys = [(r["init"], r["seed"], r["step"]) for r in steps if r["kind"] == "step"]
+    assert len(keys) == len(set(keys))

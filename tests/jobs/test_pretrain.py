@@ -1,0 +1,273 @@
+"""Pre-training runs on a toy language: learn, stop and go on, refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from bertsmith import recipes
+from bertsmith.cli import main
+from bertsmith.data.loader import Cursor
+from bertsmith.engine.train import State
+from bertsmith.errors import CheckpointError, ConfigError, CorpusError
+from bertsmith.export.huggingface import load_model
+from bertsmith.jobs import recorder
+from bertsmith.jobs.pretrain import load_config, pretrain
+from bertsmith.jobs.setup import describe, prepare
+from bertsmith.nn.models import SequenceClassifier
+from bertsmith.report.log import read_run
+from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.sources import Document
+from recipes.toy import TINY, config, documents, make_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus("modern", tmp_path_factory.mktemp("corpus") / "c")
+
+
+def digest(folder: Path) -> str:
+    """Of the weights of the newest checkpoint."""
+    newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
+    return hashlib.sha256((newest / "tensors.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_finished_run_is_not_trained_again(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = pretrain(config("bert"), corpus, out)
+    log = read_run(out / "log.jsonl")
+    assert log.run["unigram_entropy"] == pytest.approx(corpus.unigram_entropy)
+    assert "nsp_accuracy" in result.evaluation
+    before = digest(out)
+    assert pretrain(config("bert"), corpus, out).finished
+    assert digest(out) == before
+
+
+def test_it_learns_from_context(corpus: Corpus, tmp_path: Path) -> None:
+    result = pretrain(config("modern", budget={"steps": 200}), corpus, tmp_path / "run")
+    assert result.evaluation["mlm_loss"] < corpus.unigram_entropy - 0.5
+
+
+def test_the_last_evaluation_is_the_one_reported(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a log line stands for several steps."""
+    monkeypatch.setattr(recorder, "RECORDS", 4)
+    result = pretrain(config("bert", budget={"steps": 13}), corpus, tmp_path / "run")
+    log = read_run(tmp_path / "run" / "log.jsonl")
+    assert log.last("eval")["step"] == log.last("step")["step"] == 13
+    assert log.last("eval")["mlm_loss"] == result.evaluation["mlm_loss"]
+    assert len(log.of("step")) < 13
+
+
+PAIRS_ONLY = """
+from dataclasses import replace
+
+from torch.nn import functional
+
+from bertsmith.nn.models import SequenceClassifier
+from bertsmith.recipes import bert
+
+
+def model(config):
+    return SequenceClassifier(config, 2)
+
+
+def loss(model, batch):
+    value = functional.cross_entropy(model(batch).float(), batch.targets["labels"])
+    return value, {"nsp_loss": value}
+
+
+config = bert.RECIPE.config.model_copy(update={"recipe": "pairs_only"})
+RECIPE = replace(bert.RECIPE, config=config, model=model, loss=loss)
+"""
+
+
+def test_a_recipe_may_bring_a_network_that_fills_no_masks(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pairs_only.py").write_text(PAIRS_ONLY)
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+    out = tmp_path / "run"
+    result = pretrain(config("pairs_only"), corpus, out)
+    assert result.finished
+    assert set(result.evaluation) == {"loss", "nsp_loss"}
+    assert not read_run(out / "log.jsonl").of("fill")
+    assert "bertsmith fill" not in (out / "README.md").read_text()
+    assert isinstance(load_model(result.model), SequenceClassifier)
+    sample = {"fill": ["the [MASK] sees."]}
+    with pytest.raises(ConfigError, match="recipe 'pairs_only' fills no masks; leave it out"):
+        pretrain(config("pairs_only", log=sample), corpus, tmp_path / "other")
+
+
+SCHEDULE = {
+    "stages": [{"share": 0.5, "masking": "token"}, {"share": 0.5, "masking": "span"}],
+    "final_mask_rate": 0.4,
+}
+
+
+@pytest.mark.parametrize("budget", [{"steps": 40}, {"steps": 400}, {"tokens": 30_000}], ids=str)
+def test_masking_follows_the_run(budget: dict[str, int], corpus: Corpus) -> None:
+    """From the first rate to the last, whatever the budget counts; evaluation as at the end."""
+    setup = prepare(config("modern", data=SCHEDULE, budget=budget), corpus)
+    loader, state = setup.loader(), State(Cursor())
+    over, rates = [], []
+    for cursor, batch in loader.stream():
+        over.append(setup.length.progress(state))
+        rates.append(len(batch.targets["mlm_labels"]) / batch.num_tokens)
+        assert loader.progress(state.cursor) == pytest.approx(over[-1], abs=0.01)
+        state = State(cursor, state.step + 1, state.tokens + batch.num_tokens)
+        if setup.length.progress(state) >= 1:
+            break
+    expected = 0.15 + 0.25 * np.array(over)
+    assert np.polyfit(expected, rates, 1)[0] == pytest.approx(1.0, abs=0.2)
+    heldout = setup.heldout_batches()
+    masked = sum(len(batch.targets["mlm_labels"]) for batch in heldout)
+    assert masked / sum(batch.num_tokens for batch in heldout) > 0.3
+
+
+def test_minutes_are_no_length_yet(corpus: Corpus) -> None:
+    setup = prepare(config("modern", data=SCHEDULE, budget={"minutes": 1}), corpus)
+    assert setup.loader().progress(Cursor(5, 0)) == 0.0
+
+
+def arguments(corpus: Corpus, out: Path, steps: int) -> list[str]:
+    """Of the command that trains, saving at every step."""
+    sets = [f"budget.steps={steps}", "log.checkpoint_minutes=1e-9"]
+    for table, values in TINY.items():
+        if table != "budget":
+            sets += [f"{table}.{key}={value}" for key, value in values.items()]
+    pairs = [argument for pair in sets for argument in ("--set", pair)]
+    return ["pretrain", "modern", "--corpus", str(corpus.folder), "--out", str(out), *pairs]
+
+
+def stop_at(out: Path, step: int) -> None:
+    """Wait for a checkpoint and ask this very process to stop."""
+    while not list((out / "checkpoints").glob(f"step-*{step:04d}")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_stops_and_the_same_command_goes_on(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What kill -9 does is in test_benchmarks.py."""
+    undisturbed, out, steps = tmp_path / "a", tmp_path / "b", 40
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(folder: Path) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main.run(arguments(corpus, folder, steps))
+        signal.signal(signal.SIGTERM, handler)
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    assert run(undisturbed) == 0
+    Thread(target=stop_at, args=(out, 17), daemon=True).start()
+    assert run(out) == 128 + signal.SIGTERM
+    assert "goes on from there" in capsys.readouterr().out
+    assert read_run(out / "log.jsonl").end["reason"] == "stopped"  # type: ignore[index]
+    assert run(out) == 0
+    assert "going on from step" in capsys.readouterr().err
+    assert digest(out) == digest(undisturbed)
+    logs = [read_run(folder / "log.jsonl").of("step") for folder in (undisturbed, out)]
+    assert [r["loss"] for r in logs[0]] == [r["loss"] for r in logs[1]]
+
+
+def test_a_damaged_newest_checkpoint_falls_back(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"log": {"checkpoint_minutes": 1e-9, "keep_checkpoints": 3}}
+    pretrain(config("modern", **changes), corpus, tmp_path / "run")
+    newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    (newest / "tensors.safetensors").write_bytes(b"cut")
+    result = pretrain(config("modern", **changes), corpus, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "taking the checkpoint before it" in said
+    assert "going on from step 11" in said
+    assert result.finished
+
+
+def test_minutes_become_tokens_once(corpus: Corpus, tmp_path: Path) -> None:
+    minutes = config("modern", budget={"minutes": 0.02})
+    first = pretrain(minutes, corpus, tmp_path / "a")
+    text = (tmp_path / "a" / "config.toml").read_text()
+    assert "minutes" in text.splitlines()[0]
+    tokens = load_config(tmp_path / "a" / "config.toml").budget.tokens
+    assert tokens is not None
+    assert first.tokens >= tokens
+    again = pretrain(load_config(tmp_path / "a" / "config.toml"), corpus, tmp_path / "b")
+    assert again.tokens == first.tokens
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    assert pretrain(minutes, corpus, tmp_path / "a").tokens == first.tokens
+
+
+def test_another_run_in_the_folder_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    pretrain(config("modern"), corpus, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"other values of seed, optim\.lr"):
+        pretrain(config("modern", seed=1, optim={"lr": 1e-3}), corpus, tmp_path / "run")
+    texts = documents(300, seed=1)
+    other = build_corpus(texts, corpus.tokenizer(), tmp_path / "other")
+    with pytest.raises(CheckpointError, match="another corpus"):
+        pretrain(config("modern"), other, tmp_path / "run")
+
+
+def test_log_settings_may_change_and_minutes_may_not(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    pretrain(config("modern", budget={"minutes": 0.01}), corpus, out)
+    more = config("modern", budget={"minutes": 0.01}, log={"keep_checkpoints": 3})
+    assert pretrain(more, corpus, out).finished
+    with pytest.raises(ConfigError, match=r"budget\.minutes"):
+        pretrain(config("modern", budget={"minutes": 0.02}), corpus, out)
+
+
+def test_samples_are_checked_before_anything_is_written(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"log\.fill: 'no mask' has"):
+        pretrain(config("modern", log={"fill": ["no mask"]}), corpus, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_documents_too_short_for_a_segment_are_said(corpus: Corpus, tmp_path: Path) -> None:
+    texts = [Document(word) for word in ("cat", "dog", "bird", "fox")]
+    short = build_corpus(texts, corpus.tokenizer(), tmp_path / "short")
+    with pytest.raises(CorpusError, match=r"more text|longer, texts"):
+        prepare(config("modern"), short)
+
+
+def test_a_lost_log_is_begun_again(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    pretrain(config("modern"), corpus, out)
+    (out / "log.jsonl").unlink()
+    assert pretrain(config("modern"), corpus, out).finished
+    assert read_run(out / "log.jsonl").run["recipe"] == "modern"
+
+
+def test_a_dry_run_says_what_would_happen(corpus: Corpus) -> None:
+    said = describe(prepare(config("bert"), corpus))
+    assert said["budget"] == "12 steps"
+    assert "segments" in said["an epoch"]
+
+
+def test_unknown_recipes_and_files_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'modern'"):
+        load_config("modernn")
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        (tmp_path / "bert").mkdir()  # such as a run's own --out
+        assert load_config("bert").recipe == "bert"
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "run.toml")
+    (tmp_path / "run.toml").write_text("seed = 3\n")
+    with pytest.raises(ConfigError, match="no recipe named"):
+        load_config(tmp_path / "run.toml")
+    (tmp_path / "run.toml").write_text('recipe = "bert"\n[optim]\nlr = 2e-4\n')
+    assert load_config(tmp_path / "run.toml", ["seed=3"]).optim.lr == 2e-4

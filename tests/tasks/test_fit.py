@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from bertsmith.config import ModelConfig
+from bertsmith.data.pack import collate
+from bertsmith.nn.models import SequenceClassifier
+from bertsmith.tasks import classify, multilabel, regress
+from bertsmith.tasks.base import Target, Task
+from bertsmith.tasks.fit import batch_loss, evaluate, fit, predict
+from bertsmith.tasks.metrics import ClassMetrics
+from bertsmith.tasks.protocol import Protocol
+from bertsmith.types import Example
+
+CONFIG = ModelConfig(vocab_size=40, num_layers=2, num_heads=2, hidden_size=32, intermediate_size=64)
+PROTOCOL = Protocol(epochs=8, batch_size=16, lr=2e-3)
+
+
+def examples(count: int, seed: int = 0) -> list[Example]:
+    """Of class 1 where token 7 is among the others."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for index in range(count):
+        ids = generator.integers(8, 40, size=generator.integers(3, 20))
+        label = index % 2
+        if label:
+            ids[generator.integers(1, len(ids))] = 7
+        made.append(Example(ids, np.zeros_like(ids), label=label))
+    return made
+
+
+def classifier(outputs: int = 2) -> SequenceClassifier:
+    torch.manual_seed(0)
+    return SequenceClassifier(CONFIG, outputs)
+
+
+def test_a_prediction_does_not_depend_on_its_company() -> None:
+    model, some = classifier(), examples(30)
+    together = predict(model, some)
+    assert together.shape == (30, 2)
+    for index, example in enumerate(some):
+        assert np.allclose(predict(model, [example])[0], together[index], atol=1e-5)
+    assert model.training
+
+
+def test_the_loss_is_the_mean_over_sequences_whatever_their_order() -> None:
+    model, some = classifier().eval(), examples(6)
+    loss, _ = batch_loss(functional.cross_entropy)(model, collate(some, range(6)))
+    truth = torch.tensor([one.label for one in some])
+    alone = functional.cross_entropy(torch.from_numpy(predict(model, some)), truth)
+    assert loss.item() == pytest.approx(alone.item(), abs=1e-5)
+
+
+def test_training_learns_and_is_reproducible() -> None:
+    calls: list[int] = []
+    results = [
+        fit(
+            classify.TASK,
+            classifier(),
+            examples(160),
+            examples(60, seed=1),
+            PROTOCOL,
+            3,
+            lambda step, sequences: calls.append(sequences),
+        )
+        for _ in range(2)
+    ]
+    first, second = results
+    assert isinstance(first.metrics, ClassMetrics)
+    assert first.metrics.accuracy > 0.9
+    assert not first.failed
+    assert first.history == second.history
+    assert [entry["epoch"] for entry in first.history] == [2, 4, 6, 8]
+    assert first.history[-1]["accuracy"] == first.metrics.accuracy
+    assert calls[:11] == [*range(16, 161, 16), 176]
+    assert set(first.summary()) >= {"accuracy", "macro_f1", "matthews", "history", "failed"}
+
+
+def test_a_run_that_learns_nothing_is_named_as_failed() -> None:
+    skewed = [replace(example, label=int(i == 0)) for i, example in enumerate(examples(20))]
+    protocol = Protocol(epochs=4, batch_size=8, lr=1e-3)
+    assert fit(classify.TASK, classifier(), skewed, skewed, protocol, 0).failed
+
+
+def labelled(some: list[Example], label: Callable[[int, bool], Target]) -> list[Example]:
+    """With labels made out of the number of tokens and whether token 7 is among them."""
+    return [
+        replace(one, label=label(len(one.input_ids), bool((one.input_ids == 7).any())))
+        for one in some
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "label", "merit"),
+    [
+        (regress.TASK, 1, lambda length, seven: 2e5 + 3e4 * seven, 0.8),
+        (regress.TASK, 1, lambda length, seven: 1e-3 * seven, 0.8),
+        (multilabel.TASK, 3, lambda length, seven: (seven * 1.0, 1.0 - seven, 1.0), 0.85),
+    ],
+    ids=["large numbers", "small numbers", "multilabel"],
+)
+def test_every_task_learns(
+    task: Task, outputs: int, label: Callable[[int, bool], Target], merit: float
+) -> None:
+    some, others = (labelled(examples(count, seed), label) for count, seed in ((160, 0), (60, 1)))
+    protocol = PROTOCOL.model_copy(update={"epochs": 20, "lr": 3e-3})
+    fitted = fit(task, classifier(outputs), some, others, protocol, 3)
+    assert task.merit(vars(fitted.metrics)) > merit
+    assert not fitted.failed
+    assert set(fitted.history[0]) == {"epoch", "train_loss", "dev_loss", *task.metrics}
+    assert evaluate(task, fitted.model, others) == fitted.metrics
+    assert set(fitted.model.state_dict()) == set(classifier(outputs).state_dict())
+
+
+def test_numbers_begin_at_their_mean_and_stay_in_their_unit() -> None:
+    model, some = classifier(1), labelled(examples(20), lambda length, seven: float(length))
+    numbers = np.array([one.label for one in some])
+    before = predict(model, some)
+    with regress.standardised(model, numbers) as loss:
+        within = predict(model, some)
+        mean = torch.full((20, 1), numbers.mean())
+        assert loss(mean, torch.from_numpy(numbers)).item() == pytest.approx(1.0)
+    assert np.allclose(within, before * numbers.std() + numbers.mean(), atol=1e-4)
+    assert np.allclose(predict(model, some), within, atol=1e-5)

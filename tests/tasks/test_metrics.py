@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertsmith.tasks.metrics import score_binary, score_classes, score_each_class
+
+
+def test_a_worked_example() -> None:
+    truth, predicted = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 0])
+    metrics = score_classes(truth, predicted, 3)
+    assert metrics.accuracy == pytest.approx(0.6)
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert metrics.matthews == pytest.approx((2 * 1 - 1 * 1) / 6)
+    assert metrics.confusion_matrix == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert not metrics.single_answer
+    first, second, absent = score_each_class(truth, predicted, ["a", "b", "c"])
+    assert (first.label, first.precision, first.recall) == ("a", 2 / 3, 2 / 3)
+    assert (second.f1, second.examples) == (0.5, 2)
+    assert (absent.f1, absent.examples) == (0.0, 0)
+
+
+def test_one_class_throughout() -> None:
+    same = score_classes(np.array([1, 1]), np.array([1, 1]), 2)
+    assert (same.accuracy, same.matthews, same.single_answer) == (1.0, 0.0, False)
+    lazy = score_classes(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
+    assert (lazy.matthews, lazy.single_answer) == (0.0, True)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_binary_scores_are_those_of_scikit_learn(seed: int, count: int) -> None:
+    truth, predicted = np.random.default_rng(seed).integers(0, 2, (2, count))
+    metrics = score_binary(truth, predicted)
+    assert metrics.accuracy == sklearn.metrics.accuracy_score(truth, predicted)
+    assert metrics.f1 == sklearn.metrics.f1_score(truth, predicted, zero_division=0)
+    if len({*truth, *predicted}) > 1:
+        assert metrics.matthews == sklearn.metrics.matthews_corrcoef(truth, predicted)

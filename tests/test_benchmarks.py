@@ -1,0 +1,78 @@
+"""What the benchmarks claim to compare is the same on both sides."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the package
+
+from benchmarks import corpus, electra, kill, pretrain, startup, steps
+
+from bertsmith.nn.models import count_parameters
+
+
+def test_the_two_networks_agree() -> None:
+    ours, theirs = pretrain.losses()
+    assert ours == pytest.approx(theirs, abs=steps.MOST_DIFFERENCE)
+    assert abs(ours - 10.33) > 0.1  # it is not the ln V of weights that do nothing
+
+
+def test_electras_networks_agree() -> None:
+    ours, theirs = electra.losses()
+    assert ours == pytest.approx(theirs, abs=steps.MOST_DIFFERENCE)
+    assert abs(ours - 10.33 - 50 * 0.693) > 0.1
+
+
+def test_networks_that_differ_end_the_comparison() -> None:
+    steps.require_same_losses(5.0, 5.00005)
+    for theirs in (5.001, float("nan")):
+        with pytest.raises(SystemExit, match="the networks differ: our loss is"):
+            steps.require_same_losses(5.0, theirs)
+
+
+def test_steps_are_of_the_same_network_and_their_work_is_counted() -> None:
+    for size in electra.SIZES:
+        model = size.model.model_copy(update={"vocab_size": 99, "num_layers": 1})
+        ours, theirs = electra.Electra(model), electra.Theirs.build(model)
+        assert count_parameters(ours) == sum(weight.numel() for weight in theirs.parameters())
+    small = steps.Size(steps.bert_config(2, 64), 3, bar=1, share_bar=1, rounds=1)
+    assert small.name == "L2_H64"
+    layer = 12 * 64**2 + 2 * 128 * 64
+    head = 64**2 + 64 * steps.VOCABULARY
+    assert pretrain.products(small) == 3 * (128 * 2 * layer + 19 * head)
+
+
+def test_each_altered_copy_brings_new_words() -> None:
+    text = "London calling to the faraway towns, now that battle is declared and war come down."
+    words = {word for copy in range(1, 9) for word in corpus.with_new_words(text, copy).split()}
+    assert len(words) > 1.5 * len(text.split())
+    assert corpus.with_new_words(text, 3) == corpus.with_new_words(text, 3)
+    assert len(corpus.with_new_words(text, 3)) == len(text)
+
+
+def test_other_tokens_end_the_comparison() -> None:
+    corpus.require_same_tokens(5, 5)
+    with pytest.raises(SystemExit, match="our corpus has 5 tokens, encode_batch gave 6"):
+        corpus.require_same_tokens(5, 6)
+
+
+def test_a_nested_import_of_torch_is_seen() -> None:
+    def imported(module: str) -> bool:
+        command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
+        return startup.names_torch(
+            subprocess.run(command, check=True, capture_output=True, text=True).stderr
+        )
+
+    assert imported("bertsmith.nn.losses")
+    assert not imported("bertsmith.cli.main")
+
+
+def test_kill_9_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """The whole of it is benchmarks/kill.py."""
+    tally = kill.kill_runs(tmp_path, kills=3, steps=60)
+    assert tally.resumed == tally.kills == 3
+    assert tally.in_saves >= 1  # the first kill waits for one
