@@ -34,7 +34,7 @@ def two_lengths(recipe: str = "bert", **changes: object) -> RunConfig:
     return config(recipe, **tables | changes)
 
 
-@pytest.mark.parametrize("budget", [{"tokens": 40_000}, {"steps": 160}], ids=str)
+@pytest.mark.parametrize("budget", [{"tokens": 400_000}, {"steps": 1600}], ids=str)
 def test_the_last_tenth_of_the_run_is_long(budget: dict[str, int], corpus: Corpus) -> None:
     setup = prepare(two_lengths(budget=budget), corpus)
     state, tokens, lengths = State(Cursor()), [0, 0], [0, 0]
@@ -45,7 +45,7 @@ def test_the_last_tenth_of_the_run_is_long(budget: dict[str, int], corpus: Corpu
         state = State(cursor, state.step + 1, state.tokens + batch.num_tokens)
         if setup.length.progress(state) >= 1:
             break
-    assert tokens[1] / sum(tokens) == pytest.approx(0.1, abs=0.02)
+    assert tokens[1] / sum(tokens) == pytest.approx(0.1, abs=0.03)
     assert lengths[0] <= 16 < 40 < lengths[1] <= 64
 
 

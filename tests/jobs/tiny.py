@@ -11,7 +11,7 @@ import torch
 from bertsmith.config import ModelConfig
 from bertsmith.export.huggingface import save_model
 from bertsmith.nn.models import MaskedLM, ReplacedTokenDetector
-from bertsmith.text.tokenizer import train_tokenizer
+from wordpieces import wordpiece
 
 GLAD, SAD = ("good", "great", "lovely", "fine"), ("bad", "awful", "dull", "poor")
 PLAIN = ("the", "film", "was", "a", "story", "of", "two", "friends", "and", "their", "dog")
@@ -46,7 +46,7 @@ def write_table(
 
 def save_tiny_model(folder: Path, config: ModelConfig = POST) -> Path:
     """What pre-training would leave of `config`, having learnt nothing, with its tokenizer."""
-    tokenizer = train_tokenizer([" ".join((*GLAD, *SAD, *PLAIN))] * 3, 60)
+    tokenizer = wordpiece([" ".join((*GLAD, *SAD, *PLAIN))], 60)
     torch.manual_seed(0)
     config = config.model_copy(update={"vocab_size": tokenizer.vocab_size})
     albert = config.share == "all"

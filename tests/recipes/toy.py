@@ -12,6 +12,7 @@ from bertsmith.text.corpus import Corpus, build_corpus
 from bertsmith.text.pipeline import FIRST
 from bertsmith.text.sources import Document
 from bertsmith.text.tokenizer import train_tokenizer
+from wordpieces import wordpiece
 
 SUBJECTS, VERBS = ("cat", "dog", "bird", "fox"), ("sees", "hears", "finds")
 OBJECTS = {"cat": "mouse", "dog": "bone", "bird": "worm", "fox": "hen"}
@@ -51,7 +52,12 @@ def make_corpus(recipe: str, folder: Path) -> Corpus:
     texts, wanted = documents(300), find(recipe).tokenizer
     further = len(FIRST[wanted.get("special_tokens", "bert")]) - len(FIRST["bert"])
     size = VOCABULARY[wanted.get("kind", "wordpiece")] + further
-    tokenizer = train_tokenizer((document.text for document in texts), size, **wanted)
+    strings = [document.text for document in texts]
+    tokenizer = (
+        wordpiece(strings, size)
+        if wanted.get("kind", "wordpiece") == "wordpiece"
+        else train_tokenizer(strings, size, **wanted)
+    )
     return build_corpus(texts, tokenizer, folder)
 
 

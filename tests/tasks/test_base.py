@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.base import encode_rows, fit_lengths
 from bertsmith.tasks.tables import TextRow
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from wordpieces import wordpiece
 
 WORDS = "the cat sat on the mat and the dog ran after a cat in the rain was it so"
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer([WORDS] * 5, 48)
+    return wordpiece([WORDS], 48)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(2, 60))

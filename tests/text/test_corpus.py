@@ -27,6 +27,7 @@ from bertsmith.text.duplicates import HashSet, hash_texts
 from bertsmith.text.report import corpus_report
 from bertsmith.text.sources import Document
 from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from wordpieces import wordpiece
 
 
 def document(seed: int, sentences: int = 6) -> str:
@@ -40,7 +41,7 @@ def document(seed: int, sentences: int = 6) -> str:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer((document(seed) for seed in range(50)), 60)
+    return wordpiece((document(seed) for seed in range(50)), 60)
 
 
 def write_jsonl(path: Path, texts: list[str]) -> Path:
@@ -128,7 +129,7 @@ def test_an_interrupted_build_goes_on(
     with pytest.raises(CorpusError, match="begun with other texts"):
         build_corpus([other], tokenizer, out, workers=1)
     with pytest.raises(CorpusError, match="begun with another tokenizer"):
-        build_corpus([path], train_tokenizer(texts, 50), out, workers=1)
+        build_corpus([path], wordpiece(texts, 50), out, workers=1)
     with (out / "tokens.bin").open("ab") as file:
         file.write(b"half a shard")
     build_corpus([path], tokenizer, out, workers=1)
@@ -214,8 +215,8 @@ def test_another_tokenizer_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> N
     path = write_jsonl(tmp_path / "a.jsonl", [document(1)])
     corpus = build_corpus([path], tokenizer, tmp_path / "c")
     with pytest.raises(CorpusError, match="another tokenizer"):
-        corpus.check_tokenizer(train_tokenizer([document(s) for s in range(50)], 50))
-    train_tokenizer([document(s) for s in range(50)], 50).save(tmp_path / "c" / "tokenizer")
+        corpus.check_tokenizer(wordpiece([document(s) for s in range(50)], 50))
+    wordpiece([document(s) for s in range(50)], 50).save(tmp_path / "c" / "tokenizer")
     with pytest.raises(CorpusError, match="another tokenizer"):
         corpus.tokenizer()
 
