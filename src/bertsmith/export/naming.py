@@ -20,20 +20,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal
 
 import torch
 from torch import nn
 
 from bertsmith.config import ModelConfig
+from bertsmith.export.families.base import Family, Kind, Replacements
 from bertsmith.nn.decoder import Decoder
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.heads import Pooler, ReplacedTokenHead, Transform, uses_pooler
 from bertsmith.nn.word2vec import Word2Vec
 
-Family = Literal["bert", "albert", "electra", "modernbert", "t5", "bertsmith"]
 Shape = tuple[int, ...]
-Replacements = tuple[tuple[str, str], ...]
 
 WORD_EMBEDDING = "encoder.embeddings.word.weight"
 
@@ -49,127 +47,6 @@ _OURS: Replacements = (
 )
 
 
-def _embeddings(prefix: str) -> Replacements:
-    return (
-        ("encoder.embeddings.word.", f"{prefix}embeddings.word_embeddings."),
-        ("encoder.embeddings.position.", f"{prefix}embeddings.position_embeddings."),
-        ("encoder.embeddings.token_type.", f"{prefix}embeddings.token_type_embeddings."),
-        ("encoder.embeddings.norm.", f"{prefix}embeddings.LayerNorm."),
-    )
-
-
-def _layers(prefix: str) -> Replacements:
-    """BERT's layers, under which every family after it has them."""
-    return (
-        ("encoder.layers.", f"{prefix}encoder.layer."),
-        (".attention.output.", ".attention.output.dense."),
-        (".attention_norm.", ".attention.output.LayerNorm."),
-        (".feed_forward.input.", ".intermediate.dense."),
-        (".feed_forward.output.", ".output.dense."),
-        (".feed_forward_norm.", ".output.LayerNorm."),
-    )
-
-
-_BERT: Replacements = (
-    *_embeddings("bert."),
-    *_layers("bert."),
-    ("pooler.", "bert.pooler."),
-    ("transform.dense.", "cls.predictions.transform.dense."),
-    ("transform.norm.", "cls.predictions.transform.LayerNorm."),
-    ("vocabulary.bias", "cls.predictions.bias"),
-    ("next_sentence.", "cls.seq_relationship."),
-)
-_ALBERT: Replacements = (
-    *_embeddings("albert."),
-    ("encoder.embeddings.projection.", "albert.encoder.embedding_hidden_mapping_in."),
-    ("encoder.layers.0.", "albert.encoder.albert_layer_groups.0.albert_layers.0."),
-    (".attention.output.", ".attention.dense."),
-    (".attention_norm.", ".attention.LayerNorm."),
-    (".feed_forward.input.", ".ffn."),
-    (".feed_forward.output.", ".ffn_output."),
-    (".feed_forward_norm.", ".full_layer_layer_norm."),
-    ("pooler.dense.", "albert.pooler."),
-    ("transform.dense.", "predictions.dense."),
-    ("transform.norm.", "predictions.LayerNorm."),
-    ("vocabulary.bias", "predictions.bias"),
-    ("sentence_order.", "sop_classifier.classifier."),
-)
-_ELECTRA: Replacements = (
-    *_embeddings("electra."),
-    ("encoder.embeddings.projection.", "electra.embeddings_project."),
-    *_layers("electra."),
-    ("classifier.", "classifier.out_proj."),
-    ("pooler.", "classifier."),
-    ("transform.dense.", "generator_predictions.dense."),
-    ("transform.norm.", "generator_predictions.LayerNorm."),
-    ("vocabulary.bias", "generator_lm_head.bias"),
-    ("replaced_token.dense.", "discriminator_predictions.dense."),
-    ("replaced_token.classifier.", "discriminator_predictions.dense_prediction."),
-)
-_MODERNBERT: Replacements = (
-    ("encoder.embeddings.word.", "model.embeddings.tok_embeddings."),
-    ("encoder.embeddings.norm.", "model.embeddings.norm."),
-    ("encoder.layers.", "model.layers."),
-    ("encoder.final_norm.", "model.final_norm."),
-    (".attention.qkv.", ".attn.Wqkv."),
-    (".attention.output.", ".attn.Wo."),
-    (".attention_norm.", ".attn_norm."),
-    (".feed_forward.input.", ".mlp.Wi."),
-    (".feed_forward.output.", ".mlp.Wo."),
-    (".feed_forward_norm.", ".mlp_norm."),
-    ("transform.", "head."),
-    ("vocabulary.bias", "decoder.bias"),
-)
-_T5: Replacements = (
-    ("encoder.embeddings.word.", "shared."),
-    ("encoder.relative.table.", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias."),
-    ("decoder.relative.table.", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias."),
-    ("encoder.layers.#.feed_forward_norm.", "encoder.block.#.layer.1.layer_norm."),
-    ("encoder.layers.#.feed_forward.", "encoder.block.#.layer.1.DenseReluDense."),
-    ("decoder.layers.#.feed_forward_norm.", "decoder.block.#.layer.2.layer_norm."),
-    ("decoder.layers.#.feed_forward.", "decoder.block.#.layer.2.DenseReluDense."),
-    ("encoder.layers.", "encoder.block."),
-    ("decoder.layers.", "decoder.block."),
-    ("encoder.final_norm.", "encoder.final_layer_norm."),
-    ("decoder.final_norm.", "decoder.final_layer_norm."),
-    (".attention_norm.", ".layer.0.layer_norm."),
-    (".attention.", ".layer.0.SelfAttention."),
-    (".cross_attention_norm.", ".layer.1.layer_norm."),
-    (".cross_attention.", ".layer.1.EncDecAttention."),
-    (".DenseReluDense.input.", ".DenseReluDense.wi."),
-    (".DenseReluDense.output.", ".DenseReluDense.wo."),
-    (".output.", ".o."),
-)
-COPIES: dict[Family, tuple[str, ...]] = {
-    "bert": ("cls.predictions.decoder.weight",),
-    "albert": ("predictions.decoder.weight",),
-    "electra": ("generator_lm_head.weight",),
-    "modernbert": ("decoder.weight",),
-    "t5": ("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
-}
-"""Where a file that stores the tied word embedding more than once has it."""
-_PREFIX: dict[Family, str] = {
-    "bert": "bert.",
-    "albert": "albert.",
-    "electra": "electra.",
-    "modernbert": "model.",
-    "t5": "encoder.",
-    "bertsmith": "encoder.",
-}
-_QKV: dict[Family, tuple[str, ...]] = {
-    "bert": ("self.query", "self.key", "self.value"),
-    "albert": ("query", "key", "value"),
-    "electra": ("self.query", "self.key", "self.value"),
-    "t5": ("q", "k", "v"),
-}
-_NAMES: dict[Family, Replacements] = {
-    "bert": _BERT,
-    "albert": _ALBERT,
-    "electra": _ELECTRA,
-    "modernbert": _MODERNBERT,
-    "t5": _T5,
-    "bertsmith": (),
-}
 _OLD: Replacements = (
     (".LayerNorm.gamma", ".LayerNorm.weight"),
     (".LayerNorm.beta", ".LayerNorm.bias"),
@@ -185,11 +62,16 @@ def neutral_name(own: str, config: ModelConfig) -> str:
     return own if own.startswith("encoder.") else _replace(own, _OURS)
 
 
-def disk_names(neutral: str, family: Family) -> tuple[str, ...]:
-    """The names in a folder of `family`; several are laid one below the other (dimension 0)."""
-    name = _replace(neutral, _NAMES[family])
-    projections = _QKV.get(family, ())
-    for joint, parts in ((".qkv.", projections), (".kv.", projections[1:])):
+def disk_names(neutral: str, family: Family, kind: Kind | None) -> tuple[str, ...]:
+    """The names in a folder of `family` with a network of `kind`; None: one that we have not.
+
+    Several are laid one below the other (dimension 0).
+    """
+    architecture = family.architectures.get(kind) if kind else None
+    name = _replace(neutral, architecture.names if architecture else ())
+    if name == neutral:
+        name = _replace(neutral, family.names)
+    for joint, parts in ((".qkv.", family.qkv), (".kv.", family.qkv[1:])):
         if parts and joint in name:
             return tuple(name.replace(joint, f".{part}.") for part in parts)
     return (name,)
@@ -203,12 +85,11 @@ def today_names(names: Iterable[str], family: Family) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     stored = [name for name in names if not name.endswith(("position_ids", "inv_freq"))]
-    prefix = _PREFIX[family]
-    bare = family != "bertsmith" and not any(name.startswith(prefix) for name in stored)
+    bare = not any(name.startswith(family.prefix) for name in stored)
     for name in stored:
         today = _replace(name, _OLD)
         if bare and _BARE.match(today):
-            today = prefix + today
+            today = family.prefix + today
         found[today] = name
     for head in ("cls.predictions.", "predictions."):
         if f"{head}decoder.bias" in found:
@@ -218,9 +99,8 @@ def today_names(names: Iterable[str], family: Family) -> dict[str, str]:
 
 def is_encoder(name: str, family: Family) -> bool:
     """Whether `name` on disk belongs to the encoder, not to a head."""
-    prefix = _PREFIX[family]
-    heads = (f"{prefix}pooler.", *COPIES.get(family, ()))
-    return name.startswith(prefix) and not name.startswith(heads)
+    heads = (f"{family.prefix}pooler.", *family.copies)
+    return name.startswith(family.prefix) and not name.startswith(heads)
 
 
 def part_shapes(config: ModelConfig) -> dict[str, Shape]:

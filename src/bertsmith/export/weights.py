@@ -12,11 +12,10 @@ from torch import Tensor
 
 from bertsmith.engine.tensors import write_tensors
 from bertsmith.errors import ModelError
-from bertsmith.export.configs import ARCHITECTURES, Description
+from bertsmith.export.configs import Description
+from bertsmith.export.families.base import Family
 from bertsmith.export.naming import (
-    COPIES,
     WORD_EMBEDDING,
-    Family,
     Shape,
     disk_names,
     is_encoder,
@@ -42,9 +41,8 @@ def read_tensors(folder: Path, described: Description) -> dict[str, Tensor]:
     """The tensors of a model folder under their neutral names, fp32.
 
     Whole parts only: the encoder (or word2vec's tables) always, each head where the file has
-    it. Nothing is
-    allocated before every name, shape and type agrees with `described`; after that, what
-    can be is a view of the memory-mapped file. Raises ModelError.
+    it. Nothing is allocated before every name, shape and type agrees with `described`; after
+    that, what can be is a view of the memory-mapped file. Raises ModelError.
     """
     path = folder / WEIGHTS
     if not path.is_file():
@@ -61,17 +59,17 @@ def read_tensors(folder: Path, described: Description) -> dict[str, Tensor]:
 
 
 def _read(file: Any, path: Path, described: Description) -> dict[str, Tensor]:
-    family = described.family
+    family, kind = described.family, described.kind
     stored = today_names(file.keys(), family)
     plan = _plan(stored, described, path)
     for neutral, shape in plan.items():
-        names = disk_names(neutral, family)
+        names = disk_names(neutral, family, kind)
         rows = shape[0] // len(names)
         for name in names:
             _check(file, stored[name], (rows, *shape[1:]), path)
     _check_copies(file, stored, plan, family, path)
     return {
-        neutral: _join([file.get_tensor(stored[name]) for name in disk_names(neutral, family)])
+        neutral: _join([file.get_tensor(stored[n]) for n in disk_names(neutral, family, kind)])
         for neutral in plan
     }
 
@@ -82,11 +80,11 @@ def _check_copies(
     """ModelError where a network that says words has another matrix for it than its embedding."""
     if not any(name.startswith(("vocabulary.", "decoder.")) for name in plan):
         return
-    for copy in COPIES.get(family, ()):
+    for copy in family.copies:
         if copy not in stored:
             continue
         _check(file, stored[copy], plan[WORD_EMBEDDING], path)
-        embedding = file.get_tensor(stored[disk_names(WORD_EMBEDDING, family)[0]])
+        embedding = file.get_tensor(stored[disk_names(WORD_EMBEDDING, family, None)[0]])
         if not torch.equal(file.get_tensor(stored[copy]), embedding):
             raise ModelError(
                 "has an output matrix that is not the word embedding",
@@ -97,9 +95,8 @@ def _check_copies(
 
 def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict[str, Shape]:
     """Neutral name -> shape of every tensor to be read. Raises ModelError for those missing."""
-    family, config = described.family, described.config
-    is_word2vec = described.architecture == ARCHITECTURES["bertsmith"]["word_vectors"]
-    shapes = word2vec_shapes(config) if is_word2vec else part_shapes(config)
+    family, kind, config = described.family, described.kind, described.config
+    shapes = word2vec_shapes(config) if kind == "word_vectors" else part_shapes(config)
     if described.labels is not None:
         shapes["classifier.weight"] = (len(described.labels), config.hidden_size)
         shapes["classifier.bias"] = (len(described.labels),)
@@ -108,7 +105,7 @@ def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict
         parts.setdefault(neutral.partition(".")[0], {})[neutral] = shape
     plan: dict[str, Shape] = {}
     for part, tensors in parts.items():
-        names = [name for neutral in tensors for name in disk_names(neutral, family)]
+        names = [name for neutral in tensors for name in disk_names(neutral, family, kind)]
         missing = [name for name in names if name not in stored]
         if part in INDISPENSABLE or len(missing) < len(names):
             if missing:
@@ -116,7 +113,7 @@ def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict
                     f"lacks {_listed(missing)}", where=path, mend="use a whole, unchanged model"
                 )
             plan.update(tensors)
-    wanted = {name for neutral in plan for name in disk_names(neutral, family)}
+    wanted = {name for neutral in plan for name in disk_names(neutral, family, kind)}
     strange = [name for name in stored if is_encoder(name, family) and name not in wanted]
     if strange:
         raise ModelError(

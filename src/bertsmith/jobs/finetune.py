@@ -19,8 +19,12 @@ from bertsmith.engine.log import Log
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.engine.train import Step
 from bertsmith.errors import ConfigError, TrainingError
-from bertsmith.export.configs import ARCHITECTURES, family_of
-from bertsmith.export.huggingface import load_tokenizer, read_model, save_model
+from bertsmith.export.huggingface import (
+    architecture_of,
+    load_tokenizer,
+    read_model,
+    save_model,
+)
 from bertsmith.export.model_card import model_card
 from bertsmith.export.weights import WEIGHTS
 from bertsmith.files import write_text_atomically
@@ -313,7 +317,7 @@ def _save_model(
 ) -> None:
     card = model_card(
         folder.path.name,
-        architecture=ARCHITECTURES[family_of(fitted.model.encoder.config)]["classifier"],
+        architecture=architecture_of(fitted.model)[1],
         summary=f"A {task.product}, fine-tuned from `{Path(config.model).name}`.",
         data=f"`{Path(config.train).name}`; scored on `{Path(config.dev).name}`.",
         training=config.protocol.model_dump(),

@@ -1,16 +1,16 @@
-"""T5's config.json (Raffel et al. 2020), version 1.0 of the model."""
+"""T5 (Raffel et al. 2020), version 1.0 of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bertsmith.config import ModelConfig
 from bertsmith.errors import ModelError
 from bertsmith.export.checks import Json, read_sizes, require_values
+from bertsmith.export.families.base import Architecture, Family, SpecialIds
 
-FIXED: Json = {
+_FIXED: Json = {
     "norm": "pre",
     "norm_kind": "rms",
     "embedding_norm": False,
@@ -41,15 +41,14 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 }
 
 
-def is_t5(config: ModelConfig) -> bool:
-    """Whether `config` is a T5, with its one rate of dropout."""
+def _computes(config: ModelConfig) -> bool:
+    """T5 has one rate of dropout."""
     rates = {config.dropout, config.attention_dropout, config.inner_dropout}
-    fixed = all(getattr(config, name) == value for name, value in FIXED.items())
+    fixed = all(getattr(config, name) == value for name, value in _FIXED.items())
     return config.num_decoder_layers > 0 and fixed and len(rates) == 1
 
 
-def to_json(config: ModelConfig, special_ids: Mapping[str, int]) -> Json:
-    """config.json, without architectures."""
+def _to_json(config: ModelConfig, special_ids: SpecialIds, dropout: float) -> Json:
     return {
         "model_type": "t5",
         **{theirs: getattr(config, ours) for ours, theirs in _SIZES.items()},
@@ -70,8 +69,7 @@ def to_json(config: ModelConfig, special_ids: Mapping[str, int]) -> Json:
     }
 
 
-def from_json(content: Json, where: Path) -> tuple[Json, Any]:
-    """The values of a ModelConfig, and a classifier's dropout rate."""
+def _from_json(content: Json, where: Path) -> tuple[Json, Any]:
     require_values(content, _ONLY, where)
     sizes = read_sizes(content, _SIZES, where)
     heads, width = sizes["num_heads"], content.get("d_kv", 64)
@@ -84,7 +82,7 @@ def from_json(content: Json, where: Path) -> tuple[Json, Any]:
         )
     dropout = content.get("dropout_rate", 0.1)
     values = {
-        **FIXED,
+        **_FIXED,
         **sizes,
         "num_decoder_layers": content.get("num_decoder_layers") or sizes["num_layers"],
         "relative_buckets": content.get("relative_attention_num_buckets", 32),
@@ -94,3 +92,44 @@ def from_json(content: Json, where: Path) -> tuple[Json, Any]:
         **dict.fromkeys(("dropout", "attention_dropout", "inner_dropout"), dropout),
     }
     return values, content.get("classifier_dropout", 0.0)
+
+
+FAMILY = Family(
+    name="t5",
+    architectures={
+        "encoder": Architecture("T5EncoderModel"),
+        "encoder_decoder": Architecture("T5ForConditionalGeneration"),
+    },
+    prefix="encoder.",
+    names=(
+        ("encoder.embeddings.word.", "shared."),
+        (
+            "encoder.relative.table.",
+            "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.",
+        ),
+        (
+            "decoder.relative.table.",
+            "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.",
+        ),
+        ("encoder.layers.#.feed_forward_norm.", "encoder.block.#.layer.1.layer_norm."),
+        ("encoder.layers.#.feed_forward.", "encoder.block.#.layer.1.DenseReluDense."),
+        ("decoder.layers.#.feed_forward_norm.", "decoder.block.#.layer.2.layer_norm."),
+        ("decoder.layers.#.feed_forward.", "decoder.block.#.layer.2.DenseReluDense."),
+        ("encoder.layers.", "encoder.block."),
+        ("decoder.layers.", "decoder.block."),
+        ("encoder.final_norm.", "encoder.final_layer_norm."),
+        ("decoder.final_norm.", "decoder.final_layer_norm."),
+        (".attention_norm.", ".layer.0.layer_norm."),
+        (".attention.", ".layer.0.SelfAttention."),
+        (".cross_attention_norm.", ".layer.1.layer_norm."),
+        (".cross_attention.", ".layer.1.EncDecAttention."),
+        (".DenseReluDense.input.", ".DenseReluDense.wi."),
+        (".DenseReluDense.output.", ".DenseReluDense.wo."),
+        (".output.", ".o."),
+    ),
+    qkv=("q", "k", "v"),
+    copies=("lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
+    computes=_computes,
+    to_json=_to_json,
+    from_json=_from_json,
+)
