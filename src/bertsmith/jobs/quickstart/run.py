@@ -19,11 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
 from bertsmith.analysis.similarity import Similarity, occurs, similarity
 from bertsmith.config import RunConfig, resolve
-from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, TokenizerError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.files import write_text_atomically
@@ -48,7 +45,7 @@ WIDE = {
     "optim": {"batch_tokens": 4096},
 }
 MINUTES_FOR_WIDE = 30
-"""In fp32 on two cores."""
+"""On two cores; a narrow network learns more in less: docs/results.md, "What a minute buys"."""
 BYTES_A_PIECE = 500
 """Of text; below this a vocabulary's rare pieces are too rare to learn."""
 
@@ -136,9 +133,8 @@ def _tokenizer(folder: Path, text: Path, strip_accents: bool) -> Tokenizer:
 
 
 def _config(minutes: float) -> RunConfig:
-    """As large a network as the time can train: see docs/results.md for the sizes compared."""
-    is_fast = choose_hardware().dtype is torch.bfloat16
-    size = WIDE if is_fast or minutes >= MINUTES_FOR_WIDE else NARROW
+    """As large a network as the time can train."""
+    size = WIDE if minutes >= MINUTES_FOR_WIDE else NARROW
     return resolve(find(RECIPE).config, {"budget": {"minutes": minutes}}, size)
 
 
