@@ -33,9 +33,21 @@ def corpus() -> None:
     type=click.IntRange(1),
     help="Processes.  [default: one a core; one for little text]",
 )
+@click.option(
+    "--segmenter",
+    default="",
+    metavar="MODULE:FUNCTION",
+    help="A Python function that cuts a sentence into words, for scripts without spaces, "
+    "such as jieba:lcut.",
+)
 @LAYOUT
 def build(
-    texts: tuple[str, ...], tokenizer_folder: Path, out: Path, workers: int | None, layout: str
+    texts: tuple[str, ...],
+    tokenizer_folder: Path,
+    out: Path,
+    workers: int | None,
+    segmenter: str,
+    layout: str,
 ) -> None:
     """Encode text into memory-mapped token arrays.
 
@@ -53,6 +65,7 @@ def build(
             out,
             workers=workers,
             layout=layout,  # type: ignore[arg-type]
+            segmenter=segmenter,
             progress=progress,
         )
     _print_summary(built)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from bertsmith.text.clean import Removed, clean_document
 from bertsmith.text.duplicates import HashArray, hash_texts
+from bertsmith.text.segmenter import load_segmenter
 from bertsmith.text.sources import Document
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.text.words import EncodedSentences, SentenceEncoder
@@ -81,11 +82,12 @@ def chunks_of(documents: Iterable[Document], chunk_chars: int = CHUNK_CHARS) -> 
 _local = threading.local()
 
 
-def _encoder(folder: Path, fingerprint: str) -> SentenceEncoder:
+def _encoder(folder: Path, fingerprint: str, segmenter: str) -> SentenceEncoder:
     """This thread's encoder for the tokenizer in `folder`; the last one is kept."""
-    key = (folder, fingerprint)
+    key = (folder, fingerprint, segmenter)
     if getattr(_local, "key", None) != key:
-        _local.encoder = SentenceEncoder(Tokenizer.load(folder))
+        words = load_segmenter(segmenter) if segmenter else None
+        _local.encoder = SentenceEncoder(Tokenizer.load(folder), words)
         _local.key = key
     encoder: SentenceEncoder = _local.encoder
     return encoder
@@ -96,9 +98,11 @@ def in_one_thread() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
-def encode_chunk(chunk: Chunk, tokenizer_folder: Path, fingerprint: str) -> EncodedChunk:
-    """Clean, split and encode the documents of `chunk`."""
-    encoder = _encoder(tokenizer_folder, fingerprint)
+def encode_chunk(
+    chunk: Chunk, tokenizer_folder: Path, fingerprint: str, segmenter: str = ""
+) -> EncodedChunk:
+    """Clean, split and encode the documents of `chunk`; `segmenter` is MODULE:FUNCTION."""
+    encoder = _encoder(tokenizer_folder, fingerprint, segmenter)
     sentences: list[str] = []
     counts = np.zeros(len(chunk.texts), dtype=np.int64)
     removed: list[Removed] = []

@@ -44,6 +44,7 @@ from bertsmith.text.manifest import (
     fingerprint,
     read_manifest,
 )
+from bertsmith.text.segmenter import load_segmenter
 from bertsmith.text.shards import (
     ARRAYS,
     HASH_TABLE,
@@ -172,18 +173,24 @@ def build_corpus(
     workers: int | None = None,
     executor: Executor | None = None,
     layout: Layout = "auto",
+    segmenter: str = "",
     progress: Progress | None = None,
 ) -> Corpus:
     """Encode files (paths, folders, globs) or documents into the folder `out`.
 
     `workers` is the number of processes (all cores; one for little text); an `executor` of
-    one's own takes their place. Goes on with an interrupted build of the same texts and
-    returns a finished one as it is. Raises DataError for text that cannot be read and
-    CorpusError where `out` holds something else.
+    one's own takes their place. `segmenter`, MODULE:FUNCTION, names a Python function that cuts
+    a sentence into words, for scripts without spaces (see `load_segmenter`). Goes on with an
+    interrupted build of the same texts and returns a finished one as it is. Raises DataError
+    for text that cannot be read or cut into words, CorpusError where `out` holds something
+    else, ConfigError for a segmenter that is not there.
     """
     documents = _documents(texts, layout)
     out = Path(out)
     plan = {"tokenizer": tokenizer.fingerprint, "layout": layout}
+    if segmenter:
+        load_segmenter(segmenter)
+        plan["segmenter"] = segmenter
     if (out / MANIFEST).is_file():
         return _if_the_same(Corpus.open(out), plan, documents)
     remove_interrupted_writes(out, _WRITTEN_ATOMICALLY)
@@ -229,7 +236,7 @@ def _if_the_same(
     """The finished `corpus`, where it was made of the same; else a CorpusError."""
     if plan != corpus.manifest.plan or not _is_made_of(corpus, documents):
         raise CorpusError(
-            "this folder holds a corpus of other texts, or by another tokenizer",
+            "this folder holds a corpus of other texts, or by another tokenizer or segmenter",
             where=corpus.folder,
             mend="name a new folder, or remove this one",
         )
@@ -280,6 +287,7 @@ def _write_shards(
         encode_chunk,
         tokenizer_folder=(writer.folder / TOKENIZER).absolute(),
         fingerprint=tokenizer.fingerprint,
+        segmenter=writer.plan.get("segmenter", ""),
     )
     ahead = 2 * available_cores() + 2
     pending = PendingShard()

@@ -291,5 +291,5 @@ def _damaged(path: Path) -> CorpusError:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    names = [name for name in new if old.get(name) != new[name]]
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return "another " + " and another ".join(names or ["plan"])

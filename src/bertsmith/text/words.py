@@ -3,7 +3,7 @@
 Text repeats its words, and most tokenizers look at each word by itself: the ids of a sentence
 are the ids of its words, one after the other. So each word (between two spaces) is encoded
 once and remembered, and a sentence is looked up, not encoded. The few tokenizers that do look
-across spaces are used on whole sentences.
+across spaces are used on whole sentences, and so is any where a segmenter says what a word is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken
 
+from bertsmith.text.segmenter import Segmenter, word_of_character
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import BoolArray, IntArray
 
@@ -46,9 +47,10 @@ class SentenceEncoder:
     """Encodes sentences in which words are apart by single spaces, and which hold no NUL.
 
     Special tokens written in the text are text: no sentence holds a special id but [UNK].
+    With a `segmenter`, its words are the words; the ids stay as they are.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, segmenter: Segmenter | None = None) -> None:
         self._backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
         self._backend.encode_special_tokens = True
         self.vocab_size = tokenizer.vocab_size
@@ -57,6 +59,7 @@ class SentenceEncoder:
         table = tokenizer.starts_word()
         self._table = None if table is None else np.append(table, True)
         self.by_word = encodes_by_word(tokenizer)
+        self._segmenter = segmenter
         self._forget()
 
     def _forget(self) -> None:
@@ -68,6 +71,8 @@ class SentenceEncoder:
 
     def encode(self, sentences: Sequence[str]) -> EncodedSentences:
         """Ids and word starts of `sentences`; one without a token has length 0."""
+        if self._segmenter is not None:
+            return self._encode_segmented(sentences, self._segmenter)
         if not self.by_word:
             return self._encode_whole(sentences)
         words = " ".join(sentences).split(" ")
@@ -137,6 +142,19 @@ class SentenceEncoder:
         begins = np.cumsum(lengths) - lengths
         starts[begins[lengths > 0]] = True
         starts[1:] |= ids[:-1] == self._separator_id
+        return EncodedSentences(ids, starts, lengths)
+
+    def _encode_segmented(self, sentences: Sequence[str], segmenter: Segmenter) -> EncodedSentences:
+        """A token is in the word that its first character is in."""
+        encodings = self._backend.encode_batch(list(sentences), add_special_tokens=False)
+        ids, lengths = _joined([encoding.ids for encoding in encodings])
+        words = []
+        for sentence, encoding in zip(sentences, encodings, strict=True):
+            word_of = word_of_character(sentence, segmenter)
+            words.append([int(word_of[begin]) for begin, _ in encoding.offsets])
+        word_ids, _ = _joined(words)
+        starts = np.diff(word_ids, prepend=-1) != 0
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
         return EncodedSentences(ids, starts, lengths)
 
 
