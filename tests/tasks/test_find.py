@@ -5,11 +5,11 @@ import pytest
 from bertsmith.errors import ConfigError
 from bertsmith.export.configs import PROBLEM_TYPES
 from bertsmith.tasks import regress
-from bertsmith.tasks.find import TASKS, find, of_problem
+from bertsmith.tasks.find import TASKS, find, of_folder
 
 
 def test_every_problem_type_has_its_task_and_every_task_its_name() -> None:
-    assert {of_problem(name).name for name in PROBLEM_TYPES} == {task.name for task in TASKS}
+    assert {of_folder(name, {}).name for name in PROBLEM_TYPES} == {task.name for task in TASKS}
     assert find("regress") is regress.TASK
     with pytest.raises(ConfigError, match="no task 'regres'; did you mean 'regress'"):
         find("regres")

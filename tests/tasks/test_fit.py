@@ -12,10 +12,11 @@ from bertsmith.config import ModelConfig
 from bertsmith.data.pack import collate
 from bertsmith.nn.models import SequenceClassifier
 from bertsmith.tasks import classify, multilabel, regress
-from bertsmith.tasks.base import Target, Task
+from bertsmith.tasks.base import Encoded
 from bertsmith.tasks.fit import batch_loss, evaluate, fit, predict
 from bertsmith.tasks.metrics import ClassMetrics
 from bertsmith.tasks.protocol import Protocol
+from bertsmith.tasks.sequences import SequenceTask, Target
 from bertsmith.types import Example
 
 CONFIG = ModelConfig(vocab_size=40, num_layers=2, num_heads=2, hidden_size=32, intermediate_size=64)
@@ -35,6 +36,10 @@ def examples(count: int, seed: int = 0) -> list[Example]:
     return made
 
 
+def data(some: list[Example]) -> Encoded:
+    return Encoded(some, [False] * len(some))
+
+
 def classifier(outputs: int = 2) -> SequenceClassifier:
     torch.manual_seed(0)
     return SequenceClassifier(CONFIG, outputs)
@@ -51,7 +56,8 @@ def test_a_prediction_does_not_depend_on_its_company() -> None:
 
 def test_the_loss_is_the_mean_over_sequences_whatever_their_order() -> None:
     model, some = classifier().eval(), examples(6)
-    loss, _ = batch_loss(functional.cross_entropy)(model, collate(some, range(6)))
+    with classify.TASK.objective(model, data(some)) as objective:
+        loss, _ = batch_loss(objective)(model, collate(some, range(6)))
     truth = torch.tensor([one.label for one in some])
     alone = functional.cross_entropy(torch.from_numpy(predict(model, some)), truth)
     assert loss.item() == pytest.approx(alone.item(), abs=1e-5)
@@ -63,8 +69,8 @@ def test_training_learns_and_is_reproducible() -> None:
         fit(
             classify.TASK,
             classifier(),
-            examples(160),
-            examples(60, seed=1),
+            data(examples(160)),
+            data(examples(60, seed=1)),
             PROTOCOL,
             3,
             lambda step, sequences: calls.append(sequences),
@@ -85,7 +91,7 @@ def test_training_learns_and_is_reproducible() -> None:
 def test_a_run_that_learns_nothing_is_named_as_failed() -> None:
     skewed = [replace(example, label=int(i == 0)) for i, example in enumerate(examples(20))]
     protocol = Protocol(epochs=4, batch_size=8, lr=1e-3)
-    assert fit(classify.TASK, classifier(), skewed, skewed, protocol, 0).failed
+    assert fit(classify.TASK, classifier(), data(skewed), data(skewed), protocol, 0).failed
 
 
 def labelled(some: list[Example], label: Callable[[int, bool], Target]) -> list[Example]:
@@ -106,15 +112,15 @@ def labelled(some: list[Example], label: Callable[[int, bool], Target]) -> list[
     ids=["large numbers", "small numbers", "multilabel"],
 )
 def test_every_task_learns(
-    task: Task, outputs: int, label: Callable[[int, bool], Target], merit: float
+    task: SequenceTask, outputs: int, label: Callable[[int, bool], Target], merit: float
 ) -> None:
     some, others = (labelled(examples(count, seed), label) for count, seed in ((160, 0), (60, 1)))
     protocol = PROTOCOL.model_copy(update={"epochs": 20, "lr": 3e-3})
-    fitted = fit(task, classifier(outputs), some, others, protocol, 3)
+    fitted = fit(task, classifier(outputs), data(some), data(others), protocol, 3)
     assert task.merit(vars(fitted.metrics)) > merit
     assert not fitted.failed
     assert set(fitted.history[0]) == {"epoch", "train_loss", "dev_loss", *task.metrics}
-    assert evaluate(task, fitted.model, others) == fitted.metrics
+    assert evaluate(task, fitted.model, data(others)) == fitted.metrics
     assert set(fitted.model.state_dict()) == set(classifier(outputs).state_dict())
 
 

@@ -13,14 +13,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from bertsmith.config import ModelConfig
 from bertsmith.export.families.base import Kind
 from bertsmith.export.folder import ModelFolder, read_model
 from bertsmith.export.naming import neutral_name
 from bertsmith.nn.electra import Electra
 from bertsmith.nn.encoder import Encoder
-from bertsmith.nn.heads import SequenceHead, uses_pooler
+from bertsmith.nn.heads import uses_pooler
 from bertsmith.nn.models import (
     EncoderDecoder,
+    HeadedEncoder,
     MaskedLM,
     ReplacedTokenDetector,
     SequenceClassifier,
@@ -30,6 +32,8 @@ from bertsmith.nn.word2vec import Word2Vec
 PAIR_PARTS = ("next_sentence", "sentence_order")
 """The pair heads that a MaskedLM may have."""
 M = TypeVar("M", MaskedLM, ReplacedTokenDetector, EncoderDecoder, SequenceClassifier, Word2Vec)
+
+H = TypeVar("H", bound=HeadedEncoder)
 
 
 def kind_of(model: nn.Module) -> Kind:
@@ -149,6 +153,14 @@ def load_classifier(folder: str | Path | ModelFolder) -> SequenceClassifier:
     return _assemble(model, source).eval()
 
 
+def load_finetuned(folder: str | Path | ModelFolder) -> HeadedEncoder:
+    """A fine-tuned network of whatever task, in evaluation mode.
+
+    Raises ModelError where the folder has no head that fine-tuning leaves.
+    """
+    return load_classifier(folder)
+
+
 def load_for_classification(
     folder: str | Path | ModelFolder,
     num_labels: int,
@@ -156,9 +168,23 @@ def load_for_classification(
     dropout: float = 0.1,
     encoder_dropout: float | None = None,
 ) -> SequenceClassifier:
-    """A pre-trained encoder under a fresh classifier, in training mode, to be fine-tuned.
+    """`load_for_finetuning` with a fresh classifier of whole texts."""
+    return load_for_finetuning(
+        folder,
+        lambda config: SequenceClassifier(config, num_labels, dropout),
+        encoder_dropout=encoder_dropout,
+    )
 
-    The head's transform is what pre-training left: the pooler (BERT) or the masked-LM
+
+def load_for_finetuning(
+    folder: str | Path | ModelFolder,
+    network: Callable[[ModelConfig], H],
+    *,
+    encoder_dropout: float | None = None,
+) -> H:
+    """A pre-trained encoder under a fresh head, in training mode, to be fine-tuned.
+
+    A head's transform is what pre-training left: the pooler (BERT) or the masked-LM
     transform (ModernBERT); fresh where the folder has none. What is fresh is drawn from
     torch's generator: call torch.manual_seed before. `encoder_dropout` replaces both of the
     encoder's dropout rates.
@@ -169,12 +195,13 @@ def load_for_classification(
         rates = {"dropout": encoder_dropout, "attention_dropout": encoder_dropout}
         config = config.model_copy(update=rates)
     with torch.device("meta"):
-        model = SequenceClassifier(config, num_labels, dropout)
+        model = network(config)
     _assemble_encoder(model.encoder, source.state)
-    model.head = SequenceHead(config, num_labels, dropout)
+    model.head = model.make_head()
     part = "pooler" if uses_pooler(config) else "transform"
-    if source.has(part):
-        model.head.transform.load_state_dict(_part(source.state, part))
+    transform = getattr(model.head, "transform", None)
+    if transform is not None and source.has(part):
+        transform.load_state_dict(_part(source.state, part))
     return model
 
 

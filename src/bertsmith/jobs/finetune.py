@@ -19,6 +19,7 @@ from bertsmith.engine.log import Log
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.engine.train import Step
 from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.export.configs import PROBLEM_TYPES
 from bertsmith.export.huggingface import (
     architecture_of,
     load_tokenizer,
@@ -41,12 +42,12 @@ from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.report.finetune import write_finetune_report
-from bertsmith.tasks.base import Encoded, Task, encode_rows
+from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.find import find
 from bertsmith.tasks.fit import FitResult, evaluate
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import choose_protocol
-from bertsmith.tasks.tables import Columns, Labelled, read_labelled, require_pairs
+from bertsmith.tasks.tables import Columns, Labelled
 from bertsmith.text.lines import file_sha256
 from bertsmith.text.tokenizer import Tokenizer
 
@@ -60,7 +61,7 @@ LOGGED_STEPS = 100
 class FinetuneResult:
     """Where a fine-tuning stands when the call returns."""
 
-    task: Task
+    task: Task[Any, Any]
     folder: Path
     finished: bool
     scores: Mapping[str, Any]
@@ -81,7 +82,7 @@ class FinetuneResult:
 
 
 def finetune(
-    task: str,
+    task: str | Task[Any, Any],
     train: str | Path,
     dev: str | Path,
     model: str | Path,
@@ -98,8 +99,9 @@ def finetune(
 
     A seed that was interrupted begins again.
 
-    `task` is "classify", "multilabel" or "regress"; `train` and `dev` are tables (see
-    `bertsmith.tasks.tables`), `model` a model folder. `seeds` is their number: three below
+    `task` is one of `bertsmith.tasks.find`, such as "classify", or its name; `train` and `dev`
+    are labelled files, tables where its rows are texts (see `bertsmith.tasks.tables`), `model`
+    a model folder. `seeds` is their number: three below
     FEW_EXAMPLES training examples, else one. `from_scratch` adds the same runs from random
     weights. `protocol` are fields of `Protocol`. Leaves the run folder that
     `bertsmith.jobs.finetune_folder` describes.
@@ -107,11 +109,11 @@ def finetune(
     Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
     for a value or where `out` holds something else, TrainingError where a loss is not finite.
     """
-    found = find(task)
+    found = find(task) if isinstance(task, str) else task
     return finetune_on(
         found,
-        read_labelled(Path(train), columns, found.label_text),
-        read_labelled(Path(dev), columns, found.label_text),
+        found.read(Path(train), columns),
+        found.read(Path(dev), columns),
         model=Path(model),
         out=Path(out),
         also=None,
@@ -124,13 +126,13 @@ def finetune(
 
 
 def finetune_on(
-    task: Task,
-    train: Labelled,
-    dev: Labelled,
+    task: Task[Any, Any],
+    train: Labelled[Any],
+    dev: Labelled[Any],
     *,
     model: Path,
     out: Path,
-    also: Mapping[str, Labelled] | None = None,
+    also: Mapping[str, Labelled[Any]] | None = None,
     seeds: int | None = None,
     from_scratch: bool = False,
     device: str = "auto",
@@ -145,12 +147,12 @@ def finetune_on(
     if seeds is not None and seeds < 1:
         raise ConfigError(f"{seeds} seeds are none", where="seeds", mend="give 1 or more")
     others = also or {}
-    paired = train.columns.pair is not None
+    task = task.suited(train)
     for table in (dev, *others.values()):
-        require_pairs(table.columns, paired, str(table.path), str(train.path))
-    labels = task.names(train.rows, str(train.path), train.columns.label or "")
-    targets = {
-        table.path: task.targets(table.rows, labels, str(table.path), str(train.path))
+        task.require_alike(table, train)
+    labels = task.output_names(train)
+    truths = {
+        table.path: task.truths(table, labels, str(train.path))
         for table in (train, dev, *others.values())
     }
     source = read_model(model)
@@ -167,6 +169,7 @@ def finetune_on(
         device=hardware.device.type,
         precision=hardware.precision,
         labels=tuple(labels),
+        settings=dict(task.settings),
         input=InputConfig(
             text_column=train.columns.text or "",
             pair_column=train.columns.pair,
@@ -182,8 +185,9 @@ def finetune_on(
     folder = RunFolder(out, task)
     folder.settle(config)
 
-    def encoded(table: Labelled) -> Encoded:
-        return encode_rows(table.rows, tokenizer, chosen.max_length, targets[table.path])
+    def encoded(table: Labelled[Any]) -> Encoded:
+        data: Encoded = task.encode(table.rows, tokenizer, chosen.max_length, truths[table.path])
+        return data
 
     trainer = Trainer(
         task,
@@ -195,7 +199,7 @@ def finetune_on(
         encoded(dev),
         {name: encoded(table) for name, table in others.items()},
     )
-    exit_status = _run_all(folder, config, trainer, tokenizer)
+    exit_status = _run_all(folder, config, trainer, tokenizer, task.described(train, labels))
     if exit_status:
         return FinetuneResult(task, folder.path, False, {}, exit_status)
     return FinetuneResult(task, folder.path, True, _conclude(folder, config, trainer), 0)
@@ -206,7 +210,11 @@ class _StoppedError(Exception):
 
 
 def _run_all(
-    folder: RunFolder, config: FinetuneConfig, trainer: Trainer, tokenizer: Tokenizer
+    folder: RunFolder,
+    config: FinetuneConfig,
+    trainer: Trainer,
+    tokenizer: Tokenizer,
+    described: str,
 ) -> int:
     """Train what is not finished; the exit status: 0, or 128 + the signal that stopped it."""
     finished = folder.finished(config)
@@ -218,7 +226,7 @@ def _run_all(
         closing(Log(folder.log)) as log,
         StopRequest() as stop,
     ):
-        _announce(bar, config, trainer, before)
+        _announce(bar, config, trainer, described, before)
         for number, (init, seed) in enumerate(missing):
             watch = _Watch(bar, log, stop, init, seed, number * sequences, config, trainer)
             try:
@@ -234,7 +242,7 @@ def _run_all(
             result = {"init": init, "seed": seed, **fitted.summary()}
             if trainer.also:
                 result["also"] = {
-                    name: asdict(evaluate(trainer.task, fitted.model, encoded.examples))
+                    name: asdict(evaluate(trainer.task, fitted.model, encoded))
                     for name, encoded in trainer.also.items()
                 }
             for entry in fitted.history:
@@ -249,22 +257,18 @@ def _run_all(
     return 0
 
 
-def _announce(bar: Bar, config: FinetuneConfig, trainer: Trainer, finished: int) -> None:
+def _announce(
+    bar: Bar, config: FinetuneConfig, trainer: Trainer, described: str, finished: int
+) -> None:
     """One line each on what is read, how it is trained, and what is already there."""
-    columns = config.input
-    pair = f", pair in {columns.pair_column!r}" if columns.pair_column else ""
-    protocol = config.protocol
-    bar.say(
-        f"{len(trainer.train.examples):,} training and {len(trainer.dev.examples):,} dev texts "
-        f"in {columns.text_column!r}{pair}, "
-        f"{f'{len(config.labels)} labels' if len(config.labels) > 1 else 'numbers'} in "
-        f"{columns.label_column!r}"
-    )
+    protocol, unit = config.protocol, trainer.task.unit
+    train, dev = len(trainer.train.is_truncated), len(trainer.dev.is_truncated)
+    bar.say(f"{train:,} training and {dev:,} dev {unit} {described}")
     shortened = sum(trainer.truncated.values())
     if shortened:
-        bar.say(f"{shortened:,} texts are shortened to {protocol.max_length} tokens")
+        bar.say(f"{shortened:,} {unit} are shortened to {protocol.max_length} tokens")
     bar.say(
-        f"{len(config.runs())} runs of {protocol.epochs} epochs, {protocol.batch_size} texts a "
+        f"{len(config.runs())} runs of {protocol.epochs} epochs, {protocol.batch_size} {unit} a "
         f"step, peak rate {protocol.lr:g}, in {config.precision}: {trainer.hardware.reason}"
     )
     if finished:
@@ -313,7 +317,7 @@ def _save_model(
     fitted: FitResult,
     config: FinetuneConfig,
     tokenizer: Tokenizer,
-    task: Task,
+    task: Task[Any, Any],
 ) -> None:
     card = model_card(
         folder.path.name,
@@ -331,9 +335,10 @@ def _save_model(
         fitted.model,
         tokenizer,
         labels=config.labels,
-        problem_type=task.problem_type,
+        problem_type=task.problem_type or PROBLEM_TYPES[0],
         card=card,
         extra_config={
+            **({"task": task.name, "settings": dict(task.settings)} if task.settings else {}),
             "max_length": config.protocol.max_length,
             "text_column": config.input.text_column,
             "pair_column": config.input.pair_column,
@@ -349,8 +354,8 @@ def _conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> di
     scores = {
         "task": config.task,
         "labels": list(config.labels),
-        "train_examples": len(trainer.train.examples),
-        "dev_examples": len(trainer.dev.examples),
+        "train_examples": len(trainer.train.is_truncated),
+        "dev_examples": len(trainer.dev.is_truncated),
         "truncated": trainer.truncated,
         "model": config.model,
         "protocol": config.protocol.model_dump(),

@@ -66,6 +66,8 @@ class FinetuneConfig(Config):
     device: str
     precision: str
     labels: tuple[str, ...]
+    settings: dict[str, str | bool | int] = Field(default_factory=dict)
+    """What was chosen of the task's own."""
     input: InputConfig
     protocol: Protocol
 
@@ -86,7 +88,7 @@ class RunFolder:
     """Paths in the folder, and the runs that are finished."""
 
     path: Path
-    task: Task
+    task: Task[Any, Any]
 
     @property
     def model(self) -> Path:
@@ -168,7 +170,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str 
     return odd
 
 
-def best_run(task: Task, runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def best_run(task: Task[Any, Any], runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The pre-trained run of the highest merit, the first of equals."""
     pretrained = [run for run in runs if run["init"] == "pretrained"]
     return max(pretrained, key=task.merit, default=None)
@@ -188,7 +190,7 @@ def summarise(
     }
 
 
-def readme(task: Task, config: FinetuneConfig, scores: Mapping[str, Any]) -> str:
+def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, Any]) -> str:
     """README.md of the run folder."""
     rows = [
         f"| {init} | " + " | ".join(f"{spread[m]['median']:.3f}" for m in task.metrics) + " |"
@@ -197,10 +199,10 @@ def readme(task: Task, config: FinetuneConfig, scores: Mapping[str, Any]) -> str
     names = [METRIC_NAMES[metric] for metric in task.metrics]
     chosen_by = " and ".join(METRIC_NAMES[metric] for metric in task.chosen_by)
     labels = f", {len(config.labels)} labels" if len(config.labels) > 1 else ""
-    protocol = config.protocol
+    protocol, unit = config.protocol, task.unit
     return f"""# Fine-tuned {task.product}
 
-{scores["train_examples"]:,} labelled texts of `{Path(config.train).name}`{labels}; scores on the
+{scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
 {scores["dev_examples"]:,} of `{Path(config.dev).name}`, the median of
 {config.seeds} seed{"s" if config.seeds > 1 else ""}.
 
@@ -208,15 +210,15 @@ def readme(task: Task, config: FinetuneConfig, scores: Mapping[str, Any]) -> str
 |---|{"---|" * len(names)}
 {chr(10).join(rows)}
 
-{protocol.epochs} epochs, {protocol.batch_size} texts a step, peak rate {protocol.lr:g}, at most
-{protocol.max_length} tokens a text.
+{protocol.epochs} epochs, {protocol.batch_size} {unit} a step, peak rate {protocol.lr:g}, at most
+{protocol.max_length} tokens in each.
 
 - `model/` the best seed's model by {chosen_by}, in the Hugging Face format
 - `scores.json` every seed's scores and history
 - `report.html` the same to look at
 - `config.toml` every value of the run; `log.jsonl` its losses; `runs/` each seed's result
 
-Label new texts with
+Label new {unit} with
 
     bertsmith predict model FILE
 

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from bertsmith.config import ModelConfig
 from bertsmith.data.loader import Cursor
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import Hardware, choose_hardware
 from bertsmith.engine.train import Step
 from bertsmith.export.huggingface import (
     ModelFolder,
-    load_for_classification,
+    load_for_finetuning,
     load_tokenizer,
     read_model,
 )
 from bertsmith.jobs.finetune_folder import Init
-from bertsmith.nn.models import SequenceClassifier
+from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks import classify
-from bertsmith.tasks.base import Encoded, Task, encode_rows
+from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.fit import EVALUATIONS, FitResult, fit
 from bertsmith.tasks.protocol import Protocol, choose_protocol
+from bertsmith.tasks.sequences import encode_rows
 from bertsmith.tasks.tables import TextRow
 
 OnStep = Callable[[Step[Cursor], int], None]
@@ -33,7 +36,7 @@ OnStep = Callable[[Step[Cursor], int], None]
 class Trainer:
     """A model folder and encoded data: everything that the runs of one set share."""
 
-    task: Task
+    task: Task[Any, Any]
     source: ModelFolder
     hardware: Hardware
     protocol: Protocol
@@ -55,18 +58,21 @@ class Trainer:
         """One run."""
         keep_freed_memory()
         model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
-        train, dev = self.train.examples, self.dev.examples
-        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations)
+        return fit(
+            self.task, model, self.train, self.dev, self.protocol, seed, on_step, evaluations
+        )
 
-    def _model(self, init: Init, seed: int) -> SequenceClassifier:
+    def _model(self, init: Init, seed: int) -> HeadedEncoder:
         torch.manual_seed(seed)
-        dropout, count = self.protocol.dropout, self.num_labels
+        dropout = self.protocol.dropout
+
+        def network(config: ModelConfig) -> HeadedEncoder:
+            return self.task.network(config, self.num_labels, dropout)
+
         if init == "pretrained":
-            return load_for_classification(
-                self.source, count, dropout=dropout, encoder_dropout=dropout
-            )
+            return load_for_finetuning(self.source, network, encoder_dropout=dropout)
         rates = {"dropout": dropout, "attention_dropout": dropout}
-        return SequenceClassifier(self.source.config.model_copy(update=rates), count, dropout)
+        return network(self.source.config.model_copy(update=rates))
 
 
 def fit_classifier(

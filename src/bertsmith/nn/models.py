@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -108,13 +110,24 @@ class EncoderDecoder(nn.Module):
         return self.dropout(hidden_bD) * self.logit_scale @ self.embedding.t(), memory
 
 
-class SequenceClassifier(nn.Module):
-    """What classification trains: encoder and sequence head, all weights."""
+class HeadedEncoder(nn.Module):
+    """What fine-tuning trains: an encoder and the head of a task, all weights."""
 
-    def __init__(self, config: ModelConfig, num_labels: int, dropout: float = 0.1) -> None:
+    def __init__(self, config: ModelConfig, make_head: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.encoder = Encoder(config)
-        self.head = SequenceHead(config, num_labels, dropout)
+        self.make_head = make_head
+        """Draws a fresh head."""
+        self.head = make_head()
+
+
+class SequenceClassifier(HeadedEncoder):
+    """An encoder and a sequence head: logits (B, num_labels)."""
+
+    head: SequenceHead
+
+    def __init__(self, config: ModelConfig, num_labels: int, dropout: float = 0.1) -> None:
+        super().__init__(config, partial(SequenceHead, config, num_labels, dropout))
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, num_labels), in the batch's order."""

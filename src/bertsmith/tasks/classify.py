@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import softmax
 from torch.nn import functional
 
-from bertsmith.tasks.base import Targets, Task, learn_by
 from bertsmith.tasks.labels import label_ids, label_names
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_classes, score_each_class
+from bertsmith.tasks.sequences import SequenceTask, Targets, learn_by
 from bertsmith.tasks.tables import TextRow, class_text
 from bertsmith.types import FloatArray
 
@@ -37,7 +37,7 @@ def answer(logits: FloatArray, labels: Sequence[str]) -> dict[str, Any]:
     return {"label": labels[int(np.argmax(logits))], "scores": scores}
 
 
-TASK = Task(
+TASK = SequenceTask(
     name="classify",
     problem_type="single_label_classification",
     product="classifier",

@@ -1,17 +1,19 @@
-"""The tasks on whole texts, by their own names and by Hugging Face's."""
+"""The tasks, by their own names and by what a model folder says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from bertsmith.errors import ConfigError
 from bertsmith.tasks import classify, multilabel, regress
 from bertsmith.tasks.base import Task
 
-TASKS = (classify.TASK, multilabel.TASK, regress.TASK)
+TASKS: tuple[Task[Any, Any], ...] = (classify.TASK, multilabel.TASK, regress.TASK)
 
 
-def find(name: str) -> Task:
+def find(name: str) -> Task[Any, Any]:
     """The task called `name`. Raises ConfigError, naming those there are."""
     by_name = {task.name: task for task in TASKS}
     if name not in by_name:
@@ -21,6 +23,8 @@ def find(name: str) -> Task:
     return by_name[name]
 
 
-def of_problem(problem_type: str) -> Task:
-    """The task that a model folder's problem_type means."""
-    return next(task for task in TASKS if task.problem_type == problem_type)
+def of_folder(problem_type: str | None, extra: Mapping[str, Any]) -> Task[Any, Any]:
+    """The task of a fine-tuned model, by what its config.json says."""
+    if problem_type is not None:
+        return next(task for task in TASKS if task.problem_type == problem_type)
+    return find(str(extra.get("task")))

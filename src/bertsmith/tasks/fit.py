@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from bertsmith.data.loader import Cursor, ListSource, Loader, sequential_batches
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, Loss, State, Step, train
-from bertsmith.nn.models import SequenceClassifier, model_device
-from bertsmith.tasks.base import Targets, Task, TaskLoss
+from bertsmith.nn.models import HeadedEncoder, model_device
+from bertsmith.tasks.base import Encoded, Objective, Task
 from bertsmith.tasks.metrics import Metrics
 from bertsmith.tasks.protocol import Protocol
-from bertsmith.types import Batch, Example, FloatArray
+from bertsmith.types import Batch, Example, FloatArray, IntArray
 
 EVALUATION_TOKENS = 8192
 """Tokens of a batch when nothing is trained."""
@@ -31,7 +31,7 @@ EVALUATIONS = 6
 class FitResult:
     """A trained model, what became of it epoch by epoch, and its last scores."""
 
-    model: SequenceClassifier
+    model: HeadedEncoder
     metrics: Metrics
     history: list[dict[str, float]]
     """epoch, train_loss (mean since the entry before), dev_loss, and the task's metrics."""
@@ -52,42 +52,63 @@ class FitResult:
         }
 
 
-def batch_loss(loss: TaskLoss) -> Loss:
-    """A task's loss over a batch's sequences, in fp32."""
+def batch_loss(objective: Objective) -> Loss:
+    """A task's loss of a batch, in fp32."""
 
     def of_batch(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        return loss(model(batch).float(), batch.targets["labels"]), {}
+        return objective(model(batch).float(), batch), {}
 
     return of_batch
 
 
+def predict(
+    model: HeadedEncoder, examples: list[Example], rows: IntArray | None = None
+) -> FloatArray:
+    """The network's outputs end to end, in the examples' order: (rows of all, outputs).
+
+    `rows` (examples,) says how many each example has: one where it is not given.
+    """
+    outputs, _ = _outputs(model, examples, rows, None)
+    return outputs
+
+
 @torch.no_grad()
-def predict(model: SequenceClassifier, examples: list[Example]) -> FloatArray:
-    """Logits, (N, labels), in the examples' order."""
+def _outputs(
+    model: HeadedEncoder,
+    examples: list[Example],
+    rows: IntArray | None,
+    objective: Objective | None,
+) -> tuple[FloatArray, float]:
+    """As `predict`, and the mean of the objective, 0 where there is none."""
     was_training, device = model.training, model_device(model)
     model.eval()
-    logits = np.zeros((len(examples), model.head.classifier.out_features))
+    counts = np.ones(len(examples), dtype=np.int64) if rows is None else rows
+    starts = np.cumsum(counts) - counts
+    outputs: FloatArray | None = None
+    loss = 0.0
     for batch in sequential_batches(ListSource(examples), EVALUATION_TOKENS):
-        logits[list(batch.indices)] = model(batch.to(device)).double().cpu().numpy()
+        batch = batch.to(device)
+        own = model(batch).float()
+        if outputs is None:
+            outputs = np.zeros((int(counts.sum()), own.shape[1]))
+        places = [np.arange(starts[i], starts[i] + counts[i]) for i in batch.indices]
+        outputs[np.concatenate(places)] = own.double().cpu().numpy()
+        if objective is not None:
+            loss += float(objective(own, batch)) * len(own) / len(outputs)
     model.train(was_training)
-    return logits
+    return np.zeros((0, 0)) if outputs is None else outputs, loss
 
 
-def evaluate(task: Task, model: SequenceClassifier, examples: list[Example]) -> Metrics:
-    """Scores on labelled `examples`."""
-    return task.score(targets_of(examples), predict(model, examples))
-
-
-def targets_of(examples: list[Example]) -> Targets:
-    """The targets of labelled examples, as one array."""
-    return np.array([example.label for example in examples])
+def evaluate(task: Task[Any, Any], model: HeadedEncoder, data: Encoded) -> Metrics:
+    """Scores on labelled examples."""
+    return task.assess(model, data, predict(model, data.examples, data.output_rows))
 
 
 def fit(
-    task: Task,
-    model: SequenceClassifier,
-    train_examples: list[Example],
-    dev_examples: list[Example],
+    task: Task[Any, Any],
+    model: HeadedEncoder,
+    train_data: Encoded,
+    dev_data: Encoded,
     protocol: Protocol,
     seed: int,
     on_step: Callable[[Step[Cursor], int], None] = lambda step, sequences: None,
@@ -97,13 +118,14 @@ def fit(
 
     `seed` decides the order of the examples and the dropout. `on_step` is called after every
     step with the number of sequences so far; what it raises ends the run. `evaluations` on
-    `dev_examples` fall on the ends of epochs, the last on the run's end. Raises TrainingError
+    `dev_data` fall on the ends of epochs, the last on the run's end. Raises TrainingError
     where a loss is not finite.
     """
     began = time.perf_counter()
+    count = len(train_data.examples)
     optim = protocol.optim()
     loader = Loader(
-        ListSource(train_examples),
+        ListSource(train_data.examples),
         batch_tokens=protocol.batch_size * protocol.max_length,
         seed=seed,
         batch_sequences=protocol.batch_size,
@@ -111,32 +133,33 @@ def fit(
     every = -(-protocol.epochs // evaluations)
     history: list[dict[str, float]] = []
     losses: list[float] = []
-    truth = targets_of(dev_examples)
     with (
-        task.learning(model, targets_of(train_examples)) as loss,
+        task.objective(model, train_data) as objective,
         closing(loader.stream()) as batches,
     ):
         for step in train(
             model,
-            batch_loss(loss),
+            batch_loss(objective),
             batches,
             Optimizer(model, optim),
             make_schedule(optim),
-            Length(steps=protocol.steps(len(train_examples))),
+            Length(steps=protocol.steps(count)),
             State(Cursor()),
             seed,
         ):
             losses.append(step.values["loss"])
             epoch, batch = step.state.cursor.epoch, step.state.cursor.batch
-            on_step(step, epoch * len(train_examples) + batch * protocol.batch_size)
+            on_step(step, epoch * count + batch * protocol.batch_size)
             if batch == 0 and (epoch % every == 0 or epoch == protocol.epochs):
-                logits = predict(model, dev_examples)
-                metrics = task.score(truth, logits)
+                outputs, dev_loss = _outputs(
+                    model, dev_data.examples, dev_data.output_rows, objective
+                )
+                metrics = task.assess(model, dev_data, outputs)
                 history.append(
                     {
                         "epoch": epoch,
                         "train_loss": float(np.mean(losses)),
-                        "dev_loss": float(loss(*map(torch.from_numpy, (logits, truth)))),
+                        "dev_loss": dev_loss,
                         **{name: getattr(metrics, name) for name in task.metrics},
                     }
                 )

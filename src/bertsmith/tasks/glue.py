@@ -16,9 +16,9 @@ from typing import Any
 
 from bertsmith.errors import ConfigError
 from bertsmith.tasks import classify, regress
-from bertsmith.tasks.base import Targets, Task
 from bertsmith.tasks.metrics import METRIC_NAMES, Metrics, score_binary
 from bertsmith.tasks.records import Lines, open_lines
+from bertsmith.tasks.sequences import SequenceTask, Targets
 from bertsmith.tasks.tables import Columns, Labelled, TextRow, read_table
 from bertsmith.types import FloatArray
 
@@ -36,7 +36,7 @@ class GlueFile:
 class GlueTask:
     """One task: for each of its sets, the files that may hold it, the official one first."""
 
-    task: Task
+    task: SequenceTask
     train: Sequence[GlueFile]
     dev: Sequence[GlueFile]
     tests: Mapping[str, Sequence[GlueFile]]
@@ -104,7 +104,7 @@ def locate(files: Sequence[GlueFile], folders: Sequence[Path]) -> tuple[Path, Gl
 class Rows:
     """What one file holds, and how many of its lines are no whole rows."""
 
-    table: Labelled
+    table: Labelled[TextRow]
     left_out: int
 
 
@@ -138,7 +138,7 @@ def submission(predictions: Sequence[str]) -> str:
     return "\n".join(["index\tprediction", *lines]) + "\n"
 
 
-def _classes(name: str, labels: Sequence[str], *metrics: str) -> Task:
+def _classes(name: str, labels: Sequence[str], *metrics: str) -> SequenceTask:
     """A classification of given labels; the best run is that of the best mean metric."""
 
     def names(rows: Sequence[TextRow], file: str, column: str) -> list[str]:

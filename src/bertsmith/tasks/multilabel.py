@@ -13,9 +13,9 @@ from scipy.special import expit
 from torch.nn import functional
 
 from bertsmith.errors import DataError
-from bertsmith.tasks.base import Target, Targets, Task, learn_by
 from bertsmith.tasks.labels import in_order, require_known, require_rows
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_each_class, score_labels
+from bertsmith.tasks.sequences import SequenceTask, Target, Targets, learn_by
 from bertsmith.tasks.tables import TextRow, class_text
 from bertsmith.types import FloatArray
 
@@ -87,7 +87,7 @@ def answer(logits: FloatArray, labels: Sequence[str]) -> dict[str, Any]:
     return {"label": chosen, "scores": scores}
 
 
-TASK = Task(
+TASK = SequenceTask(
     name="multilabel",
     problem_type="multi_label_classification",
     product="multi-label classifier",

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,13 @@ def open_lines(path: Path) -> Lines:
 def _lines(path: Path) -> Lines:
     with HashedFile(path) as raw:
         yield from read_lines(decompressed(raw, path), path)
+
+
+def stdin_lines() -> tuple[Lines, bool]:
+    """The numbered lines of standard input, and whether they begin as JSON objects do."""
+    lines = read_lines(sys.stdin.buffer, Path("standard input"))
+    head = list(islice(lines, 1))
+    return chain(head, lines), bool(head) and head[0][1].lstrip().startswith("{")
 
 
 def read_records(

@@ -18,9 +18,9 @@ from torch.nn.utils import parametrize
 
 from bertsmith.errors import DataError
 from bertsmith.nn.models import SequenceClassifier
-from bertsmith.tasks.base import Target, Targets, Task, TaskLoss
 from bertsmith.tasks.labels import require_rows
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_numbers
+from bertsmith.tasks.sequences import SequenceTask, Target, Targets, TaskLoss
 from bertsmith.tasks.tables import TextRow
 from bertsmith.types import FloatArray
 
@@ -107,7 +107,7 @@ def standardised(model: SequenceClassifier, numbers: Targets) -> Iterator[TaskLo
             parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
-TASK = Task(
+TASK = SequenceTask(
     name="regress",
     problem_type="regression",
     product="regression model",

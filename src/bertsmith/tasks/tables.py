@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.tasks.records import Lines, Record, TableKind, open_lines, read_records, table_kind
@@ -34,6 +34,8 @@ LABEL_COLUMNS = (
     *("label", "labels", "tags", "class", "category", "gold_label", "target"),
     *("sentiment", "intent", "topic", "is_duplicate", "quality", "score", "rating"),
 )
+
+RowT = TypeVar("RowT")
 
 LabelText = Callable[[Any, str, str], str]
 """(field, its column, file:line) -> the label as text. Raises DataError."""
@@ -81,26 +83,26 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Generic[RowT]):
     """The rows of one file, read as they are asked for, and the columns they are from."""
 
     name: str
     columns: Columns
-    rows: Iterator[TextRow]
+    rows: Iterator[RowT]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The whole of a labelled table."""
+class Labelled(Generic[RowT]):
+    """The whole of a labelled file."""
 
     path: Path
     columns: Columns
-    rows: list[TextRow]
+    rows: list[RowT]
 
 
 def read_labelled(
     path: Path, columns: Columns | None = None, label_text: LabelText = class_text
-) -> Labelled:
+) -> Labelled[TextRow]:
     """`open_table`, read to the end. Raises DataError."""
     table = open_table(path, columns, labelled=True, label_text=label_text)
     return Labelled(path, table.columns, list(table.rows))
@@ -113,7 +115,7 @@ def open_table(
     labelled: bool,
     usual: Columns | None = None,
     label_text: LabelText = class_text,
-) -> Table:
+) -> Table[TextRow]:
     """The table in a file. With `labelled`, every row has a text, and a label that
     `label_text` reads.
 
@@ -136,7 +138,7 @@ def read_table(
     labelled: bool,
     usual: Columns | None = None,
     label_text: LabelText = class_text,
-) -> Table:
+) -> Table[TextRow]:
     """As `open_table`, from lines; `name` is what errors call them."""
     wanted = columns or Columns()
     if kind == "txt":

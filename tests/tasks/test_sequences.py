@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertsmith.errors import ConfigError
-from bertsmith.tasks.base import encode_rows, fit_lengths
+from bertsmith.tasks.sequences import encode_rows, fit_lengths
 from bertsmith.tasks.tables import TextRow
 from bertsmith.text.tokenizer import Tokenizer
 from wordpieces import wordpiece
