@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from bertsmith.errors import ModelError
-from bertsmith.files import remove_interrupted_writes, replace_folder, require_plain_file
+from bertsmith.files import (
+    errors_naming,
+    remove_interrupted_writes,
+    replace_folder,
+    require_plain_file,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -101,3 +106,12 @@ def test_the_cache_of_downloads_passes(tmp_path: Path) -> None:
     (snapshot / "other").symlink_to("../../other")
     with pytest.raises(ModelError, match="leads out"):
         require_plain_file(snapshot / "other", 100, ModelError)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_says_where() -> None:
+    path = Path("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        with errors_naming(path), path.open("wb", buffering=0) as file:
+            file.write(b"x")
+    assert caught.value.filename == str(path)

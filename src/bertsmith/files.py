@@ -15,6 +15,17 @@ from bertsmith.errors import BertsmithError
 
 
 @contextmanager
+def errors_naming(path: Path) -> Iterator[None]:
+    """An OSError of the block says it is about `path` where it names no file, as in a write."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends well, and else is gone.
 
@@ -22,7 +33,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with errors_naming(path), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -269,5 +269,8 @@ def test_unknown_recipes_and_files_are_named(
     (tmp_path / "run.toml").write_text("seed = 3\n")
     with pytest.raises(ConfigError, match="no recipe named"):
         load_config(tmp_path / "run.toml")
+    (tmp_path / "run.toml").write_text('recpe = "bert"\n')
+    with pytest.raises(ConfigError, match="did you mean 'recipe'"):
+        load_config(tmp_path / "run.toml")
     (tmp_path / "run.toml").write_text('recipe = "bert"\n[optim]\nlr = 2e-4\n')
     assert load_config(tmp_path / "run.toml", ["seed=3"]).optim.lr == 2e-4

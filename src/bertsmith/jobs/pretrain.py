@@ -67,6 +67,7 @@ def load_config(run_file: str | Path, assignments: Iterable[str] = ()) -> RunCon
         return resolve(find(str(run_file)).config, changes, where="--set")
     tables = overlay(read_toml(path), changes)
     if "recipe" not in tables:
+        resolve(find("bert").config, tables, where=path)  # names the key that is misspelt
         raise ConfigError("no recipe named", where=path, mend='add a line such as recipe = "bert"')
     return resolve(find(str(tables["recipe"])).config, tables, where=path)
 

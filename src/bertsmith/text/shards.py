@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pydantic import NonNegativeInt, TypeAdapter
 
 from bertsmith.errors import CorpusError
-from bertsmith.files import require_plain_file, write_text_atomically
+from bertsmith.files import errors_naming, require_plain_file, write_text_atomically
 from bertsmith.text.chunks import EncodedChunk, TokenArray
 from bertsmith.text.duplicates import GROWN, HashArray, HashSet
 from bertsmith.types import BoolArray, IntArray
@@ -278,7 +278,7 @@ def _mapped(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _append(path: Path, at: int, array: npt.NDArray[Any]) -> None:
-    with path.open("r+b") as file:
+    with errors_naming(path), path.open("r+b") as file:
         file.seek(at)
         file.write(np.ascontiguousarray(array).data)
         file.truncate()
