@@ -111,7 +111,10 @@ def test_the_cache_of_downloads_passes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_says_where() -> None:
     path = Path("/dev/full")
-    with pytest.raises(OSError, match="No space left") as caught:
-        with errors_naming(path), path.open("wb", buffering=0) as file:
-            file.write(b"x")
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        errors_naming(path),
+        path.open("wb", buffering=0) as file,
+    ):
+        file.write(b"x")
     assert caught.value.filename == str(path)
