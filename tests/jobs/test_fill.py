@@ -41,7 +41,7 @@ def test_a_model_in_training_goes_on_training(model: Path) -> None:
 def test_no_mask_too_long_or_no_masked_lm(model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no \[MASK\] in the text; write \[MASK\]"):
         fill(model, "the dog")
-    with pytest.raises(DataError, match="the text has 35 tokens, and the model reads 16; shorten"):
+    with pytest.raises(DataError, match="the text has 51 tokens, and the model reads 16; shorten"):
         fill(model, "[MASK]" + " dog" * 16)
     with pytest.raises(ModelError, match="no such model folder"):
         fill(tmp_path / "none", "[MASK]")
