@@ -69,6 +69,8 @@ class ModelConfig(Config):
     """Whether embeddings are normalised; a pre-norm network's first layer has no norm then."""
     positions: Literal["learned", "rotary", "relative"] = "learned"
     """relative is T5's: a learnt bias on attention scores, which nothing else scales."""
+    causal: bool = False
+    """Whether a token's attention sees only itself and what stands before it."""
     relative_buckets: int = Field(32, ge=4, le=4096)
     """Classes of distances with a bias each: half of them, or in an encoder a quarter on each
     side, for single distances, the others for ever wider ranges of them ..."""
@@ -107,6 +109,8 @@ class ModelConfig(Config):
             raise ValueError("relative_distance must be more than half of relative_buckets")
         if self.relative_buckets % 4:
             raise ValueError("relative_buckets must be a multiple of 4")
+        if self.num_decoder_layers and self.causal:
+            raise ValueError("causal is for an encoder alone: a decoder is so of itself")
         if self.num_decoder_layers and self.positions == "rotary":
             raise ValueError("a decoder has learned or relative positions, not rotary ones")
         if self.num_decoder_layers and (self.share != "none" or self.embedding_size):

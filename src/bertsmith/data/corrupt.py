@@ -32,6 +32,18 @@ def mask(
     return MASKS[config.masking](segment, generator, vocabulary, config)
 
 
+def predict_next(
+    segment: Segment, generator: np.random.Generator, vocabulary: Vocabulary, config: DataConfig
+) -> Example:
+    """The text as it is; at every token but the last, the one after it is to be predicted."""
+    return Example(
+        segment.input_ids,
+        segment.token_type_ids,
+        mlm_positions=np.arange(len(segment.input_ids) - 1),
+        mlm_labels=segment.input_ids[1:],
+    )
+
+
 def mask_tokens(
     segment: Segment, generator: np.random.Generator, vocabulary: Vocabulary, config: DataConfig
 ) -> Example:

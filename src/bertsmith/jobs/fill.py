@@ -44,6 +44,8 @@ def fill(
     if folder.has("decoder"):
         network = load_encoder_decoder(folder).to(hardware.device, hardware.dtype)
         return fill_spans(network, tokenizer, text, top)
+    if folder.config.causal:
+        raise folder.lacks("way to fill a mask", "it reads from left to right; use another model")
     masked_lm = load_masked_lm(folder).to(hardware.device, hardware.dtype)
     return fill_mask(masked_lm, tokenizer, text, top)
 

@@ -3,7 +3,7 @@
 One kernel per device.
 
     GPU   variable-length flash attention on the flat batch as it is; groups, as on the CPU,
-          where there is a decoder or a bias on scores, for which that kernel has no room.
+          where there is a decoder, a causal encoder or a bias on scores.
     CPU   sequences come longest first, so neighbours are of similar length: they are taken
           in groups, padded within a group only, and each group is one dense batch. Groups
           shorter than SDPA_LENGTH take two explicit matrix products and a softmax, whose
@@ -78,6 +78,7 @@ class Layout:
     groups: tuple[Group, ...] = ()
     cu_seqlens: Tensor | None = None  # GPU without groups, (B+1,) int32
     device: torch.device = CPU
+    is_causal: bool = False
 
     @classmethod
     def build(cls, lengths: Sequence[int], device: torch.device, dense: bool = False) -> Layout:
@@ -113,7 +114,7 @@ class Layout:
         groups = (
             replace(group, unseen=_after(group.longest, self.device)) for group in self.groups
         )
-        return replace(self, groups=tuple(groups))
+        return replace(self, groups=tuple(groups), is_causal=True)
 
     def biased(self, bias: Callable[[int], Tensor]) -> Layout:
         """The same with the scores of each group raised by `bias(S)`, (1, H, S, S)."""
@@ -274,10 +275,7 @@ class SelfAttention(_Attention):
     def weights(
         self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
     ) -> list[Tensor]:
-        """Attention probabilities, one (H, n, n) tensor a sequence, in batch order.
-
-        For bidirectional attention.
-        """
+        """Attention probabilities, one (H, n, n) tensor a sequence, in batch order."""
         qkv = self._project(hidden_TD, rotation)
         biases = [group.bias[0] for group in layout.groups if group.bias is not None]
         # It depends on distances alone, so that the largest has them all.
@@ -289,6 +287,8 @@ class SelfAttention(_Attention):
             scores = (q * self.scale) @ k.transpose(-1, -2)
             if largest is not None:
                 scores = scores + largest[:, :length, :length]
+            if layout.is_causal:
+                scores = scores.masked_fill(_after(length, layout.device)[0], float("-inf"))
             maps.append(scores.softmax(-1))
             begin += length
         return maps

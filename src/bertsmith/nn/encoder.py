@@ -165,7 +165,10 @@ class Encoder(nn.Module):
 
     def _begin(self, batch: Batch) -> tuple[Tensor, Layout, tuple[Tensor, Tensor] | None]:
         hidden_TD = self.embeddings(batch)
-        layout = Layout.build(batch.lengths, hidden_TD.device, dense=self.relative is not None)
+        is_dense = self.config.causal or self.relative is not None
+        layout = Layout.build(batch.lengths, hidden_TD.device, dense=is_dense)
+        if self.config.causal:
+            layout = layout.causal()
         if self.relative is not None:
             layout = layout.biased(self.relative)
         rotation = None if self.rotary is None else self.rotary(batch.position_ids, hidden_TD.dtype)

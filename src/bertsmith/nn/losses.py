@@ -155,6 +155,12 @@ def masked_lm_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dict[str
     return {"mlm_loss": loss, "mlm_accuracy": correct / max(len(labels), 1)}
 
 
+def next_token_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dict[str, Tensor]:
+    """Cross entropy of each token after those before it: "lm_loss" (nats) and "lm_accuracy"."""
+    named = masked_lm_loss(model, batch, hidden_TD)
+    return {f"lm_{name.removeprefix('mlm_')}": value for name, value in named.items()}
+
+
 def masked_lm_loss_and_sample(
     model: MaskedLM, batch: Batch, hidden_TD: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:

@@ -27,7 +27,8 @@ from bertsmith.types import Batch
 class MaskedLM(nn.Module):
     """What pre-training trains: encoder, masked-LM head, and BERT's or ALBERT's pair head.
 
-    The output matrix is the input word embedding.
+    The output matrix is the input word embedding. With a causal encoder it is a language model:
+    what it says at a token is about the next one.
     """
 
     def __init__(
@@ -136,7 +137,8 @@ class SequenceClassifier(HeadedEncoder):
 
 def masked_lm_of(model: nn.Module) -> MaskedLM | None:
     """The network in `model` that fills masks: itself or a part of it; None where none does."""
-    return next((part for part in model.modules() if isinstance(part, MaskedLM)), None)
+    parts = (part for part in model.modules() if isinstance(part, MaskedLM))
+    return next((part for part in parts if not part.encoder.config.causal), None)
 
 
 def config_of(model: nn.Module) -> ModelConfig:

@@ -97,6 +97,7 @@ def is_plain(config: ModelConfig) -> bool:
         config.norm_kind == "layer"
         and config.embedding_norm
         and not config.inner_dropout
+        and not config.causal
         and not config.num_decoder_layers
     )
 
