@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bertsmith.cli.main import VERBS
+import pytest
+
+from bertsmith.cli.main import VERBS, run
 from bertsmith.cli.reference import render
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +55,13 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
 
 def test_the_page_of_commands_is_the_program_s_help() -> None:
     assert (ROOT / "docs" / "commands.md").read_text("utf-8") == render(), "run `make docs`"
+
+
+def test_the_page_is_the_same_after_a_command_was_used(capsys: pytest.CaptureFixture[str]) -> None:
+    page = render()
+    for arguments in (["pretrain", "--help"], ["tokenizer", "train"], ["fill", "-h"]):
+        with pytest.raises(SystemExit):
+            run(arguments)
+    assert "-h, --help" in capsys.readouterr().out
+    assert render() == page
+    assert "-h, --help" in page

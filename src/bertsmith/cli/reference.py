@@ -20,20 +20,25 @@ def render() -> str:
         "# Commands",
         "Made by `make docs` from the program's own help; a test compares the two.",
     ]
-    for name, command in _commands("bertsmith", main):
-        with click.Context(command, info_name=name, terminal_width=WIDTH) as context:
-            parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```")
+    for context in _contexts(main, None, "bertsmith"):
+        help_text = context.command.get_help(context)
+        parts.append(f"## {context.command_path}\n\n```\n{help_text}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    yield name, command
+def _contexts(
+    command: click.Command, parent: click.Context | None, name: str
+) -> Iterator[click.Context]:
+    """Of `command` and all below it, each below its parent's: `-h` is inherited from the top,
+    and a command keeps the help option that it was first asked for with."""
+    settings = command.context_settings
+    context = click.Context(command, parent, name, terminal_width=WIDTH, **settings)
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=name)
         for verb in command.list_commands(context):
             child = command.get_command(context, verb)
             assert child is not None
-            yield from _commands(f"{name} {verb}", child)
+            yield from _contexts(child, context, verb)
 
 
 if __name__ == "__main__":
