@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -305,10 +305,22 @@ class LogConfig(Config):
     """Sentences with [MASK] that each evaluation fills in."""
 
 
+class SourceConfig(Config):
+    """The model that a run goes on from; `model` then has its shape."""
+
+    model: str = Field(min_length=1)
+    """Its folder."""
+    model_sha256: str | None = None
+    """Of its weights; written by the run, and checked where it is given."""
+    generator_sha256: str | None = None
+    """Likewise, of the generator beside an ELECTRA."""
+
+
 class RunConfig(Config):
     """Everything that decides a pre-training run, apart from its corpus."""
 
     recipe: str
+    source: SourceConfig | None = None
     seed: int = Field(0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -421,7 +433,7 @@ def _known_keys(kind: type[BaseModel], parents: list[str]) -> list[str]:
         if parent.isdigit():  # the place in a list of tables, which was gone into already
             continue
         nested = kind.model_fields[parent].annotation
-        if get_origin(nested) is tuple:
+        if not isinstance(nested, type):  # a tuple of tables, or a table or None
             nested = get_args(nested)[0]
         assert isinstance(nested, type)
         assert issubclass(nested, BaseModel)

@@ -18,6 +18,7 @@ from bertsmith.errors import BertsmithError
 
 VERBS: dict[str, tuple[str, str]] = {
     "tokenizer": ("bertsmith.cli.tokenizer:tokenizer", "Train a tokenizer, or look at one."),
+    "vocab": ("bertsmith.cli.vocab:vocab", "Add a domain's words to a model."),
     "corpus": ("bertsmith.cli.corpus:corpus", "Turn text into a token corpus on disk."),
     "pretrain": ("bertsmith.cli.pretrain:pretrain", "Pre-train a model on a corpus."),
     "finetune": ("bertsmith.cli.finetune:finetune", "Fine-tune a model on labelled text."),

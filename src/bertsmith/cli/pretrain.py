@@ -14,8 +14,22 @@ import click
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one value of the run."
 )
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="Go on from this model folder, with its shape and its tokenizer.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and the whole config.")
-def pretrain(run: str, corpus: Path, out: Path, assignments: tuple[str, ...], dry_run: bool) -> int:
+def pretrain(
+    run: str,
+    corpus: Path,
+    out: Path,
+    assignments: tuple[str, ...],
+    source: Path | None,
+    dry_run: bool,
+) -> int:
     """Pre-train on a corpus; the same command again goes on where it stopped.
 
     RUN.toml holds what differs from its recipe's defaults; a recipe's name alone takes them
@@ -26,7 +40,7 @@ def pretrain(run: str, corpus: Path, out: Path, assignments: tuple[str, ...], dr
     from bertsmith.jobs.setup import describe, prepare
     from bertsmith.text.corpus import Corpus
 
-    config, opened = load_config(run, assignments), Corpus.open(corpus)
+    config, opened = load_config(run, assignments, source, out), Corpus.open(corpus)
     if dry_run:
         setup = prepare(config, opened)
         for name, value in describe(setup).items():

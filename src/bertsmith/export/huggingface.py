@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bertsmith.errors import ModelError
 from bertsmith.export.configs import PROBLEM_TYPES
 from bertsmith.export.families import family_of
 from bertsmith.export.folder import CONFIG, ModelFolder, load_tokenizer, read_model, require_fit
 from bertsmith.export.model_card import model_card
-from bertsmith.export.naming import disk_names, neutral_name
+from bertsmith.export.naming import neutral_name
 from bertsmith.export.networks import (
     kind_of,
     load_classifier,
@@ -41,7 +41,7 @@ from bertsmith.export.networks import (
     networks_of,
 )
 from bertsmith.export.vectors import write_vectors
-from bertsmith.export.weights import WEIGHTS, write_weights
+from bertsmith.export.weights import WEIGHTS, disk_state, write_weights
 from bertsmith.files import replace_folder
 from bertsmith.nn.models import SequenceClassifier, config_of
 from bertsmith.nn.word2vec import Word2Vec
@@ -106,11 +106,8 @@ def save_model(
         content["problem_type"] = problem_type
     if extra_config:
         content["bertsmith"] = dict(extra_config)
-    state = {
-        disk: part
-        for own, tensor in model.state_dict().items()
-        for disk, part in _split(disk_names(neutral_name(own, config), family, kind), tensor)
-    }
+    neutral = {neutral_name(own, config): part for own, part in model.state_dict().items()}
+    state = disk_state(neutral, family, kind)
     text = card or model_card(folder.name, architecture=architecture, labels=names)
     with replace_folder(folder, holds=CONFIG, error=ModelError) as temporary:
         (temporary / CONFIG).write_text(_dumps(content), "utf-8")
@@ -165,10 +162,6 @@ def _label_names(
             mend="name each class once",
         )
     return names
-
-
-def _split(names: Sequence[str], tensor: Tensor) -> list[tuple[str, Tensor]]:
-    return list(zip(names, tensor.chunk(len(names)), strict=True))
 
 
 def _dumps(content: Mapping[str, Any]) -> str:

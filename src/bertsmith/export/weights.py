@@ -13,7 +13,7 @@ from torch import Tensor
 from bertsmith.engine.tensors import write_tensors
 from bertsmith.errors import ModelError
 from bertsmith.export.configs import Description
-from bertsmith.export.families.base import Family
+from bertsmith.export.families.base import Family, Kind
 from bertsmith.export.naming import (
     WORD_EMBEDDING,
     Shape,
@@ -35,6 +35,15 @@ def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write `state` as fp32. Raises OSError where the disk refuses."""
     plain = {name: tensor.detach().to(torch.float32) for name, tensor in state.items()}
     write_tensors(path, plain, metadata={"format": "pt"})
+
+
+def disk_state(state: Mapping[str, Tensor], family: Family, kind: Kind | None) -> dict[str, Tensor]:
+    """`state`, under neutral names, as a folder of `family` with a network of `kind` has it."""
+    named: dict[str, Tensor] = {}
+    for neutral, tensor in state.items():
+        names = disk_names(neutral, family, kind)
+        named |= zip(names, tensor.chunk(len(names)), strict=True)
+    return named
 
 
 def read_tensors(folder: Path, described: Description) -> dict[str, Tensor]:

@@ -23,15 +23,17 @@ WARM_STEPS, FEWEST_STEPS = 2, 5
 def settle(setup: Setup, out: Path) -> RunConfig:
     """The config of the run in `out`; written there, minutes as tokens, where it is new.
 
-    A run goes on with new `log` settings and on another device; anything else that differs
-    is a ConfigError.
+    A run goes on with new `log` settings, on another device and with its source moved; anything
+    else that differs is a ConfigError.
     """
     path, config = out / "config.toml", setup.config
     if path.exists():
         begun = resolve(config, read_toml(path), where=path)
         if config.budget.minutes == begun.budget.from_minutes:
             config = config.model_copy(update={"budget": begun.budget})
-        free = {"log": begun.log, "device": begun.device}
+        free: dict[str, Any] = {"log": begun.log, "device": begun.device}
+        if begun.source is not None and config.source is not None:  # its folder may have moved
+            free["source"] = config.source.model_copy(update={"model": begun.source.model})
         if begun != config.model_copy(update=free):
             keys = _differences(begun.model_dump(), config.model_copy(update=free).model_dump())
             raise ConfigError(
@@ -56,7 +58,7 @@ def _differences(
 ) -> list[str]:
     keys: list[str] = []
     for key, value in begun.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and isinstance(wanted[key], Mapping):
             keys += _differences(value, wanted[key], f"{prefix}{key}.")
         elif value != wanted[key]:
             keys.append(prefix + key)

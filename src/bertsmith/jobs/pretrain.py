@@ -33,6 +33,7 @@ from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.samples import Sample
 from bertsmith.jobs.setup import Setup, prepare
 from bertsmith.jobs.signals import StopRequest
+from bertsmith.jobs.source import continued, shown_name
 from bertsmith.nn.models import sizes_of
 from bertsmith.recipes.base import find
 from bertsmith.report.run import write_run_readme, write_run_report
@@ -56,20 +57,36 @@ class PretrainResult:
         return self.folder / "model"
 
 
-def load_config(run_file: str | Path, assignments: Iterable[str] = ()) -> RunConfig:
+def load_config(
+    run_file: str | Path,
+    assignments: Iterable[str] = (),
+    source: str | Path | None = None,
+    out: str | Path | None = None,
+) -> RunConfig:
     """The recipe's defaults, the run file and `key=value` assignments over each other.
 
-    In place of a file, the name of a recipe stands for its defaults.
+    In place of a file, the name of a recipe stands for its defaults. `source` is a model folder
+    to go on from, whose shape the network then has; where it is gone, the run in `out` that
+    began from it has kept what is needed.
     """
     changes = parse_assignments(assignments)
+    if source is not None:
+        changes = overlay(changes, {"source": {"model": str(source)}})
     path = Path(run_file)
     if path.suffix != ".toml" and not path.is_file():
-        return resolve(find(str(run_file)).config, changes, where="--set")
-    tables = overlay(read_toml(path), changes)
-    if "recipe" not in tables:
-        resolve(find("bert").config, tables, where=path)  # names the key that is misspelt
-        raise ConfigError("no recipe named", where=path, mend='add a line such as recipe = "bert"')
-    return resolve(find(str(tables["recipe"])).config, tables, where=path)
+        where, tables = "--set", changes
+        recipe = find(str(run_file))
+    else:
+        where, tables = str(path), overlay(read_toml(path), changes)
+        if "recipe" not in tables:
+            resolve(find("bert").config, tables, where=path)  # names the key that is misspelt
+            raise ConfigError(
+                "no recipe named", where=path, mend='add a line such as recipe = "bert"'
+            )
+        recipe = find(str(tables["recipe"]))
+    if "source" not in tables:
+        return resolve(recipe.config, tables, where=where)
+    return continued(recipe.config, tables, None if out is None else Path(out), where)
 
 
 def pretrain(
@@ -157,9 +174,21 @@ def _publish(
         card = model_card(
             "-".join([config.recipe, *size]),
             architecture=architecture_of(network)[1],
+            summary=_origin(config),
             data=f"{corpus.num_tokens:,} tokens in {corpus.num_documents:,} documents.",
             sizes=sizes,
             training={**config.budget.model_dump(exclude_none=True), **config.optim.model_dump()},
             scores={f"held-out {key}": f"{value:.3f}" for key, value in evaluation.items()},
         )
         save_model(out / name, network, setup.tokenizer, card=card)
+
+
+def _origin(config: RunConfig) -> str:
+    """For the model card, what the run went on from; empty where it began anew."""
+    source = config.source
+    if source is None:
+        return ""
+    return (
+        f"Pre-trained further with bertsmith, from `{shown_name(source)}` (SHA-256 of its weights "
+        f"`{source.model_sha256}`). What that model was made from holds for this one, too."
+    )

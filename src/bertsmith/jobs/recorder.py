@@ -24,6 +24,7 @@ from bertsmith.jobs.fill import fill_mask
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.samples import Sample
 from bertsmith.jobs.setup import Setup, evaluate
+from bertsmith.jobs.source import Taken, shown_name, take_weights
 from bertsmith.nn.models import MaskedLM, count_parameters, masked_lm_of
 from bertsmith.types import Batch
 
@@ -75,7 +76,8 @@ class Recorder:
             self._log.close()
 
     def resume(self, model: nn.Module, optimizer: Optimizer) -> State[Cursor]:
-        """The state to go on from; `optimizer` and its model take back their weights.
+        """The state to go on from; `optimizer` and its model take back their weights, or, at the
+        beginning of a run that goes on from a model, take that one's.
 
         Raises CheckpointError where the checkpoint is of another corpus or model, or where
         there are some and none can be read.
@@ -90,12 +92,21 @@ class Recorder:
             state = State(Cursor(*saved.cursor), saved.step, saved.tokens, saved.first_loss)
             self._cursor = state.cursor
             self._bar.say(f"going on from step {state.step:,}, {state.tokens:,} tokens")
+        source = self._setup.config.source
+        taken = None
+        if found is None and source is not None:
+            weights, taken = take_weights(self._setup.recipe, self._setup.config)
+            optimizer.load_state({f"weights.{name}": w for name, w in weights.items()})
+            self._bar.say(f"from {shown_name(source)}: {taken}")
         self._phase = state.cursor.phase
         self._heldout = self._setup.heldout_batches(self._phase)
         kept = cut_log(self._out / "log.jsonl", state.step)
         self._log = Log(self._out / "log.jsonl")
         if not any(record["kind"] == "run" for record in kept):
-            self._describe(count_parameters(model))
+            self._describe(count_parameters(model), taken)
+        if taken is not None:
+            self.checkpoint(optimizer, state, now=True)  # from here on the source may be gone
+            self.evaluate(model, state)
         return state
 
     def _saved_state(self, found: checkpoint.Checkpoint) -> SavedState:
@@ -229,12 +240,13 @@ class Recorder:
             f"{left}, and log.jsonl has the whole list",
         )
 
-    def _describe(self, parameters: int) -> None:
-        setup, budget = self._setup, self._setup.config.budget
+    def _describe(self, parameters: int, taken: Taken | None) -> None:
+        setup, budget, source = self._setup, self._setup.config.budget, self._setup.config.source
         assert self._log is not None
         self._log.write(
             "run",
             recipe=setup.config.recipe,
+            source=source and {**source.model_dump(), "weights": taken and str(taken)},
             parameters=parameters,
             unigram_entropy=setup.corpus.unigram_entropy,
             device=str(setup.hardware.device),

@@ -17,6 +17,7 @@ from bertsmith.engine.precision import Hardware, choose_hardware
 from bertsmith.engine.train import Length
 from bertsmith.errors import ConfigError, CorpusError
 from bertsmith.jobs.samples import Sample, heldout_samples
+from bertsmith.jobs.source import check_tokenizer, shown_name
 from bertsmith.nn.models import count_parameters, masked_lm_of
 from bertsmith.recipes.base import Recipe, find
 from bertsmith.text.corpus import Corpus
@@ -136,7 +137,10 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
     Raises ConfigError for values that do not fit, CorpusError where the text makes no segment.
     """
     tokenizer = corpus.tokenizer()
-    config = resolve(config, {"model": {"vocab_size": tokenizer.vocab_size}})
+    if config.source is None:
+        config = resolve(config, {"model": {"vocab_size": tokenizer.vocab_size}})
+    else:  # whose embedding may have rows to spare
+        check_tokenizer(config.source, corpus)
     recipe = find(config.recipe)
     vocabulary = Vocabulary.of(tokenizer, corpus.unigram_counts())
     ranges, heldout = split_documents(corpus, config.data.heldout_share)
@@ -169,6 +173,14 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
                 where=corpus.folder,
                 mend="build the corpus from more, or longer, texts",
             )
+    types = int(setup.heldout[0].segment(0, 0).token_type_ids.max()) + 1
+    if 0 < config.model.type_vocab_size < types:
+        raise ConfigError(
+            f"the recipe {config.recipe!r} tells {types} token types apart, the model "
+            f"{config.model.type_vocab_size}",
+            where="model.type_vocab_size",
+            mend="choose a recipe without pairs",
+        )
     return setup
 
 
@@ -184,6 +196,7 @@ def describe(setup: Setup) -> dict[str, str]:
     (unit, amount), *_ = config.budget.model_dump(exclude_none=True).items()
     return {
         "recipe": f"{config.recipe} ({setup.recipe.citation})",
+        **({} if config.source is None else {"goes on from": shown_name(config.source)}),
         "parameters": f"{parameters:,}",
         "computes on": f"{hardware.device} in {hardware.precision}: {hardware.reason}",
         "corpus": f"{corpus.num_tokens:,} tokens in {corpus.num_documents:,} documents",

@@ -25,3 +25,8 @@ def family_of(config: ModelConfig, kind: Kind) -> Family:
     """The family that computes exactly what `config` says and has a network of `kind`."""
     first = next(family for family in FAMILIES if family.computes(config))
     return first if kind in first.architectures else own.FAMILY
+
+
+def find_family(name: str) -> Family:
+    """The family of that model_type, one that a folder was read as."""
+    return next(family for family in FAMILIES if family.name == name)
