@@ -6,10 +6,14 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from torch import nn
 
 from bertsmith.config import EVAL_SHARE, RunConfig, read_toml, resolve
 from bertsmith.data.loader import Cursor
+from bertsmith.engine import checkpoint
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, State, train
 from bertsmith.errors import ConfigError
@@ -18,6 +22,8 @@ from bertsmith.jobs.setup import Setup
 
 CALIBRATION_SECONDS = 8.0
 WARM_STEPS, FEWEST_STEPS = 2, 5
+LEAST_SHARE = 0.5
+"""Of the time, what training has at least, and again of that beside the evaluations."""
 
 
 def settle(setup: Setup, out: Path) -> RunConfig:
@@ -45,8 +51,8 @@ def settle(setup: Setup, out: Path) -> RunConfig:
     header = ""
     if config.budget.minutes is not None:
         minutes = config.budget.minutes
-        rate, tokens = _tokens_in(minutes, setup)
-        header = f"# {minutes:g} minutes at {rate:,.0f} tokens/s, less the evaluations\n"
+        rate, tokens = _tokens_in(minutes, setup, out)
+        header = f"# {minutes:g} minutes at {rate:,.0f} tokens/s, less what is no training\n"
         config = resolve(config, {"budget": {"tokens": tokens, "from_minutes": minutes}})
     out.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, header + config.to_toml())
@@ -65,28 +71,49 @@ def _differences(
     return keys
 
 
-def _tokens_in(minutes: float, setup: Setup) -> tuple[float, int]:
-    """Tokens/s over the phases of a run, and the tokens that `minutes` allow."""
-    phases = setup.config.data.phases
+def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
+    """Tokens/s over the phases of a run, and the tokens that `minutes` allow beside all else.
+
+    That is calibrating, evaluations and checkpoints; the report at the end is not counted.
+    """
+    began = time.perf_counter()
+    phases, log = setup.config.data.phases, setup.config.log
     enough = min(CALIBRATION_SECONDS, 3.0 * minutes) / len(phases)
+    model = setup.model()
+    optimizer = Optimizer(model, setup.config.optim)
     rate = 1.0 / sum(
-        (end - begin) / _measured_rate(setup, number, enough)
+        (end - begin) / _measured_rate(setup, model, optimizer, number, enough)
         for number, (begin, end, _) in enumerate(phases)
     )
-    log, total = setup.config.log, 60.0 * minutes * rate
-    evaluating = log.evaluations * min(log.eval_tokens, EVAL_SHARE * total)
-    return rate, max(1, int(total - evaluating / 3.0))  # a third: forward alone
+    saves = 1 + int(minutes / log.checkpoint_minutes)
+    beside = saves * _saving_seconds(optimizer, out) + time.perf_counter() - began
+    total = rate * max(60.0 * minutes - beside, 60.0 * minutes * LEAST_SHARE)
+    heldout = int(setup.heldout[0].lengths(0).sum())
+    evaluated = max(setup.config.optim.batch_tokens, min(log.eval_tokens, EVAL_SHARE * total))
+    evaluating = log.evaluations * min(heldout, evaluated) / 3.0  # a third: forward alone
+    return rate, max(1, int(total - min(evaluating, (1.0 - LEAST_SHARE) * total)))
 
 
-def _measured_rate(setup: Setup, phase: int, enough: float) -> float:
+def _saving_seconds(optimizer: Optimizer, out: Path) -> float:
+    """Of one checkpoint, on the disk that `out` will be on."""
+    there = next(folder for folder in out.absolute().parents if folder.is_dir())
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=there) as folder:
+        began = time.perf_counter()
+        checkpoint.save(Path(folder), 0, optimizer.state(), {}, keep=1)
+        return time.perf_counter() - began
+
+
+def _measured_rate(
+    setup: Setup, model: nn.Module, optimizer: Optimizer, phase: int, enough: float
+) -> float:
     """Tokens/s of real steps on a throw-away model, for `enough` seconds."""
-    model, optim = setup.model(), setup.config.optim
+    optim = setup.config.optim
     with closing(setup.loader().stream(Cursor(phase=phase))) as batches:
         steps = train(
             model,
             setup.recipe.loss,
             batches,
-            Optimizer(model, optim),
+            optimizer,
             make_schedule(optim),
             Length(tokens=1 << 60),
             State(Cursor()),
