@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.heldout import HeldOut
 from bertsmith.config import resolve
-from bertsmith.export.networks import load_masked_lm
 from bertsmith.jobs.pretrain import pretrain
-from bertsmith.jobs.setup import evaluate, prepare
 from bertsmith.recipes.base import find
 from bertsmith.text.corpus import Corpus
 
@@ -38,7 +37,6 @@ WITHOUT: dict[str, dict[str, dict[str, object]]] = {
     'decay = "linear"': {"optim": {"decay": "linear"}},
     'name = "adamw"': {"optim": {"name": "adamw"}},
 }
-COMMON_MASK_RATE = 0.15
 
 
 def main() -> None:
@@ -52,18 +50,15 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     corpus = Corpus.open(arguments.corpus)
     published = find("modern").config
-    common = resolve(published, NETWORK, {"data": {"mask_rate": COMMON_MASK_RATE}})
-    heldout = prepare(common, corpus)
-    batches = heldout.heldout_batches()
+    heldout = HeldOut(corpus)
     print("| changed | held-out loss | accuracy |\n|---|---|---|", flush=True)
     for number, (name, changes) in enumerate(WITHOUT.items()):
         config = resolve(published, NETWORK, {"budget": {"tokens": arguments.tokens}}, changes)
         run = pretrain(config, corpus, arguments.out / str(number))
         if not run.finished:
             raise SystemExit(run.exit_status)
-        scores = evaluate(load_masked_lm(run.model), heldout, batches)
-        loss, accuracy = scores["mlm_loss"], 100 * scores["mlm_accuracy"]
-        print(f"| `{name}` | {loss:.3f} | {accuracy:.1f} % |", flush=True)
+        loss, accuracy = heldout.loss_and_accuracy(run.model)
+        print(f"| `{name}` | {loss:.3f} | {100 * accuracy:.1f} % |", flush=True)
 
 
 if __name__ == "__main__":
