@@ -123,7 +123,7 @@ def summary(name: str, folder: Path) -> dict[str, Any]:
 
 
 def draw(curves: dict[str, Curve], path: Path) -> None:
-    """The masked-LM loss of training batches over time (ELECTRA's: its generator's), PNG and SVG."""
+    """The masked-LM loss of training batches over time (of ELECTRA's generator), as PNG and SVG."""
     with styled():
         figure = new_figure(3.4)
         axes = figure.add_subplot()
