@@ -32,6 +32,10 @@ GROUP_SLACK = 0.6
 ALIGNMENT = 16
 """Groups are padded to a multiple of this: matrix products of odd sizes are slow."""
 
+ROWS = 64
+"""On the CPU, T is rounded up to a multiple of this for the layers: oneDNN compiles a kernel for
+every shape of a matrix product, which for a T not seen before takes longer than the product."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -79,6 +83,11 @@ class Layout:
     cu_seqlens: Tensor | None = None  # GPU without groups, (B+1,) int32
     device: torch.device = CPU
     is_causal: bool = False
+
+    @property
+    def padding(self) -> int:
+        """Rows that the layers are better given beyond the T tokens; see ROWS."""
+        return -sum(self.lengths) % ROWS if self.device.type == "cpu" else 0
 
     @classmethod
     def build(cls, lengths: Sequence[int], device: torch.device, dense: bool = False) -> Layout:
@@ -253,12 +262,14 @@ class SelfAttention(_Attention):
     def forward(
         self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """(T, D)."""
+        """(T, D); rows beyond the layout's tokens, where there are some, see nothing."""
         if layout.cu_seqlens is not None:
             context = self._attend_flat(self._project(hidden_TD, rotation), layout)
         else:
             qkv = self._project(hidden_TD)
-            context = torch.cat([self._attend_group(qkv, g, rotation) for g in layout.groups])
+            contexts = [self._attend_group(qkv, group, rotation) for group in layout.groups]
+            spare = len(qkv) - layout.groups[-1].end
+            context = torch.cat([*contexts, qkv.new_zeros(spare, *qkv.shape[2:])])
         return self.output(context.flatten(1))  # type: ignore[no-any-return]
 
     def step(self, hidden_bD: Tensor, past: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -146,10 +146,11 @@ class Encoder(nn.Module):
         The last one is what `forward` returns: after the final norm where there is one.
         """
         hidden_TD, layout, rotation = self._begin(batch)
+        hidden_TD = functional.pad(hidden_TD, (0, 0, 0, layout.padding))
         for layer in self._depths():
-            yield hidden_TD
+            yield hidden_TD[: batch.num_tokens]
             hidden_TD = layer(hidden_TD, layout, rotation)
-        yield self.final_norm(hidden_TD)
+        yield self.final_norm(hidden_TD[: batch.num_tokens])
 
     def attention_weights(self, batch: Batch) -> Iterator[list[Tensor]]:
         """Per layer, the attention probabilities of each sequence, (H, n, n) each."""
