@@ -135,7 +135,7 @@ class ModelConfig(Config):
         return self.embedding_size or self.hidden_size
 
 
-Masking = Literal["token", "word", "span", "ngram"]
+Masking = Literal["token", "word", "span", "ngram", "phrase", "entity"]
 """What is masked whole; `bertsmith.data.corrupt` has one function for each."""
 
 
@@ -143,7 +143,7 @@ class Stage(Config):
     """A part of the run with values of its own, in place of those of DataConfig.
 
     Short segments first (BERT, appendix A.2), or one masking after another (ERNIE, section
-    4.2).
+    3.2).
     """
 
     share: float = Field(gt=0, le=1)
@@ -175,6 +175,12 @@ class DataConfig(Config):
     """Share of the regular tokens that are to be predicted."""
     final_mask_rate: float | None = Field(None, gt=0, lt=1)
     """Where given, the rate goes linearly from `mask_rate` to this over the run."""
+    phrases: str = ""
+    """A file with a phrase a line, in the first column, for masking "phrase" ..."""
+    entities: str = ""
+    """... and one for "entity"; both are looked for from the current folder."""
+    lexicon: str = ""
+    """What the files hold, by SHA-256; written by the run, not by hand."""
     span_p: float = Field(0.2, gt=0, le=1)
     """Of the geometric distribution of a span's length in words, truncated ..."""
     span_max: int = Field(10, ge=1)
@@ -214,6 +220,13 @@ class DataConfig(Config):
             rise = self.final_mask_rate - self.mask_rate
             changes["mask_rate"] = self.mask_rate + progress * rise
         return self.model_copy(update=changes)
+
+    @property
+    def maskings(self) -> frozenset[Masking]:
+        """All there are over the run."""
+        return frozenset(
+            stage.masking or self.masking for stage in self.stages or (Stage(share=1),)
+        )
 
     @property
     def changes(self) -> bool:

@@ -152,3 +152,28 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     done = build(tmp_path / "c", tmp_path / "a.jsonl", tokenizer)
     assert done.returncode == 0, done.stderr
     assert Corpus.open(tmp_path / "c").num_documents > 20_000
+
+
+def test_phrases_are_found_written_and_masked(corpus: Path) -> None:
+    out, entities = corpus.parent / "p.tsv", corpus.parent / "e.tsv"
+    measures = ("--cohesion", "0", "--freedom", "0", "--burst", "0.1", "--show", "3")
+    done = bertsmith("corpus", "phrases", corpus, "--out", out, "--entities", entities, *measures)
+    assert done.returncode == 0, done.stderr
+    lines = out.read_text("utf-8").splitlines()
+    assert f"phrases   {out}: {len(lines):,}, of 10 occurrences or more" in done.stdout
+    shown = done.stdout.splitlines()[1:4]
+    assert [line.split()[:2] for line in shown] == [line.split()[:2] for line in lines[:3]]
+    assert set(entities.read_text("utf-8").splitlines()) < set(lines)
+    sets = ("--set", "data.masking=phrase", "--set", f"data.phrases={out}")
+    seen = bertsmith(*preview(corpus), *sets)
+    assert seen.returncode == 0, seen.stderr
+    assert re.search(r"chosen phrases +100.0 % of them whole", seen.stdout)
+    assert re.search(r" for _(red|blue|walks|talks|house|tree|one|two)\]", seen.stdout)
+    refused(bertsmith(*preview(corpus), *sets[:2]), "data.phrases", "corpus phrases")
+    none = corpus.parent / "none.tsv"
+    refused(
+        bertsmith("corpus", "phrases", corpus, "--out", none, "--min-count", "100000"),
+        "100,000 times",
+    )
+    assert not none.exists()
+    refused(bertsmith("corpus", "phrases", corpus, "--out", corpus), "can be written")

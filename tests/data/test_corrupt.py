@@ -12,12 +12,30 @@ from hypothesis import strategies as st
 
 from bertsmith.config import DataConfig, Masking
 from bertsmith.data import rng
-from bertsmith.data.corrupt import MASKS, choose_units, mask, ngram_starts, span_starts
+from bertsmith.data.corrupt import (
+    MASKS,
+    choose_units,
+    mask,
+    ngram_starts,
+    phrase_starts,
+    span_starts,
+)
 from bertsmith.data.segments import Vocabulary
+from bertsmith.text.lexicon import Lexicon
 from bertsmith.types import NO_PAIR, BoolArray, Example, IntArray, Segment
 
-VOCABULARY = Vocabulary(100, cls_id=2, sep_id=3, mask_id=4, regular_ids=np.arange(5, 100))
-WHOLE: list[Masking] = ["word", "span", "ngram"]
+# In segments, ids follow one another: phrases of 2 to 9 tokens from every third and seventh id.
+PHRASES = Lexicon([range(first, first + 2 + first % 8) for first in range(5, 90, 3)])
+ENTITIES = Lexicon([range(first, first + 2 + first % 3) for first in range(5, 90, 7)])
+VOCABULARY = Vocabulary(
+    100,
+    cls_id=2,
+    sep_id=3,
+    mask_id=4,
+    regular_ids=np.arange(5, 100),
+    lexicons={"phrase": PHRASES, "entity": ENTITIES},
+)
+WHOLE: list[Masking] = ["word", "span", "ngram", "phrase", "entity"]
 
 
 def segment(*sentences: list[int]) -> Segment:
@@ -101,6 +119,35 @@ def test_words_are_whole_and_the_rate_off_by_less_than_one(
     longest = max(map(len, runs(clean, clean.word_starts)))
     assert example.mlm_positions is not None
     assert abs(len(example.mlm_positions) - budget(clean, rate)) < longest
+
+
+@settings(max_examples=100, deadline=None)
+@given(segments, st.integers(0, 1000), st.sampled_from(["phrase", "entity"]), rates)
+def test_phrases_are_whole_and_the_rate_off_by_less_than_one(
+    clean: Segment, seed: int, masking: Masking, rate: float
+) -> None:
+    config = DataConfig(masking=masking, mask_rate=rate)
+    starts = phrase_starts(clean, VOCABULARY, config)
+    assert not (starts & ~clean.word_starts).any()
+    assert starts[clean.is_special].all()
+    units = runs(clean, starts)
+    assert sorted(np.concatenate(units)) == np.flatnonzero(~clean.is_special).tolist()
+    example = corrupted(clean, seed, masking=masking, mask_rate=rate)
+    assert example.mlm_positions is not None
+    assert {float(np.isin(unit, example.mlm_positions).mean()) for unit in units} <= {0.0, 1.0}
+    assert abs(len(example.mlm_positions) - budget(clean, rate)) < max(map(len, units))
+
+
+def test_phrases_and_the_words_between_them_are_chosen_equally_often() -> None:
+    clean = segment([1] * 90)
+    starts = phrase_starts(clean, VOCABULARY, DataConfig(masking="phrase"))
+    units = runs(clean, starts)
+    assert {len(unit) for unit in units} >= {1, 5}
+    times = np.zeros(len(clean.input_ids))
+    for seed in range(3000):
+        times[corrupted(clean, seed, masking="phrase").mlm_positions] += 1
+    share = np.array([times[unit[0]] for unit in units]) / 3000
+    assert abs(share - 0.15).max() < 0.03
 
 
 @settings(max_examples=100, deadline=None)

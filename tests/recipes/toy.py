@@ -25,7 +25,12 @@ TINY = {
         "intermediate_size": 64,
         "max_position_embeddings": 64,
     },
-    "data": {"max_length": 32, "subsample": 0.0},  # none of its words is rare
+    "data": {
+        "max_length": 32,
+        "subsample": 0.0,  # none of its words is rare
+        "phrases": str(Path(__file__).with_name("phrases.txt")),
+        "entities": str(Path(__file__).with_name("entities.tsv")),
+    },
     "optim": {"batch_tokens": 256, "lr": 3e-3},
     "budget": {"steps": 12},
     "log": {"eval_tokens": 512, "evaluations": 2},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bertsmith.cli.options import LAYOUT, TEXT, ManyValuesCommand
+from bertsmith.errors import ConfigError
 
 if TYPE_CHECKING:
     from bertsmith.text.corpus import Corpus
@@ -126,6 +127,87 @@ def report(folder: Path, verify: bool) -> None:
     click.echo("sentences from it")
     for sample in found.samples:
         click.echo(f"  {sample if len(sample) <= 160 else sample[:160] + ' ...'}")
+
+
+@corpus.command()
+@click.argument("folder", metavar="CORPUS", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="TSV to write, a phrase a line."
+)
+@click.option(
+    "--entities", type=click.Path(path_type=Path), help="TSV of those that may be names or terms."
+)
+@click.option("--min-count", type=click.IntRange(2), default=10, show_default=True)
+@click.option(
+    "--longest", type=click.IntRange(2, 32), default=6, show_default=True, help="Words, at most."
+)
+@click.option(
+    "--cohesion",
+    type=click.FloatRange(0, 1),
+    default=0.4,
+    show_default=True,
+    help="Least normalised mutual information of a phrase's parts.",
+)
+@click.option(
+    "--freedom",
+    type=click.FloatRange(0, 6),
+    default=1.5,
+    show_default=True,
+    help="Least entropy, in bits, of the word before and of the word after.",
+)
+@click.option(
+    "--burst",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Least residual IDF, in bits, of one of --entities.",
+)
+@click.option("--show", type=click.IntRange(0), default=30, show_default=True, help="Of the best.")
+def phrases(
+    folder: Path,
+    out: Path,
+    entities: Path | None,
+    min_count: int,
+    longest: int,
+    cohesion: float,
+    freedom: float,
+    burst: float,
+    show: int,
+) -> None:
+    """Find phrases in CORPUS by statistics, in any script.
+
+    A phrase is a run of words that occur together more often than by chance, and among
+    different neighbours. Names and terms crowd in few documents. The files are plain lists, to
+    be edited, for masking by phrases and entities.
+    """
+    from bertsmith.jobs.progress import Bar
+    from bertsmith.text.corpus import Corpus
+    from bertsmith.text.phrases import find_phrases, write_phrases
+
+    for path in (out, entities or out):  # found out before, not after some minutes
+        if path.is_dir() or not path.parent.is_dir():
+            raise ConfigError("not a file that can be written", where=path, mend="name another")
+    opened = Corpus.open(folder)
+    with Bar("finding phrases", 1.0) as bar:
+        found = find_phrases(
+            opened,
+            min_count=min_count,
+            longest=longest,
+            cohesion=cohesion,
+            freedom=freedom,
+            progress=lambda done, total: bar.update(done / total),
+        )
+    write_phrases(out, found.phrases)
+    click.echo(f"{'phrase':<32} {'count':>9}  cohesion  freedom  burst")
+    for one in found.phrases[:show]:
+        measures = f"{one.count:>9,}  {one.cohesion:8.2f}  {one.freedom:7.2f}  {one.burst:5.2f}"
+        click.echo(f"{one.text:<32} {measures}")
+    least = f"of {found.min_count:,} occurrences or more"
+    click.echo(f"\nphrases   {out}: {len(found.phrases):,}, {least}")
+    if entities is not None:
+        names = [one for one in found.phrases if one.burst >= burst]
+        write_phrases(entities, names)
+        click.echo(f"entities  {entities}: {len(names):,} of them")
 
 
 @corpus.command()

@@ -7,6 +7,8 @@ Each is two choices, which tokens are to be predicted and what stands in their p
     word      words, as the corpus stores them      each token (BERT's whole-word code)
     span      runs of words, geometric in number    each span (SpanBERT, section 3.1)
     ngram     runs of words, short ones oftener     each token (ALBERT, section 4.1)
+    phrase    phrases of a lexicon, other words     each token (ERNIE, section 3.2.2)
+    entity    names of a lexicon, other words       each token (ERNIE, section 3.2.3)
 
 Whatever is chosen whole is chosen by one rule, `choose_units`, whose mean rate is exact.
 """
@@ -81,12 +83,33 @@ def mask_ngrams(
     return _replaced(segment, chosen, fate, generator, vocabulary, config)
 
 
+def mask_phrases(
+    segment: Segment, generator: np.random.Generator, vocabulary: Vocabulary, config: DataConfig
+) -> Example:
+    """Phrases, or entities, and the words between them (Sun et al. 2019, ERNIE, section 3.2).
+
+    All are as likely to be chosen, and each token is replaced by itself, as in the released
+    code, whose segmented text has no other units either.
+    """
+    chosen, _ = choose_units(segment, phrase_starts(segment, vocabulary, config), generator, config)
+    fate = generator.random(len(chosen))
+    return _replaced(segment, chosen, fate, generator, vocabulary, config)
+
+
 MASKS: dict[Masking, Mask] = {
     "token": mask_tokens,
     "word": mask_words,
     "span": mask_spans,
     "ngram": mask_ngrams,
+    "phrase": mask_phrases,
+    "entity": mask_phrases,
 }
+
+
+def phrase_starts(segment: Segment, vocabulary: Vocabulary, config: DataConfig) -> BoolArray:
+    """(n,) where the phrases begin, or entities, and the words that are in none."""
+    lexicon = vocabulary.lexicons[config.masking]
+    return segment.word_starts & ~lexicon.inside(segment.input_ids, segment.word_starts)
 
 
 def span_starts(segment: Segment, generator: np.random.Generator, config: DataConfig) -> BoolArray:

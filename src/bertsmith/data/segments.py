@@ -9,19 +9,21 @@ take seconds, and a segment is read from disk only when it is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bertsmith.config import Masking
 from bertsmith.data import rng
 from bertsmith.errors import CorpusError
 from bertsmith.types import NO_PAIR, FloatArray, IntArray, Segment
 
 if TYPE_CHECKING:
     from bertsmith.text.corpus import Corpus
+    from bertsmith.text.lexicon import Lexicon
     from bertsmith.text.tokenizer import Tokenizer
 
 FEWEST_FOR_EACH = 10
@@ -45,9 +47,15 @@ class Vocabulary:
     pad_id: int = 0
     sentinel_ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))  # T5's
     frequencies: FloatArray | None = None  # (V,) share of each id among a corpus' tokens
+    lexicons: Mapping[Masking, Lexicon] = field(default_factory=dict)  # of phrases, of entities
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, counts: IntArray | None = None) -> Vocabulary:
+    def of(
+        cls,
+        tokenizer: Tokenizer,
+        counts: IntArray | None = None,
+        lexicons: Mapping[Masking, Lexicon] | None = None,
+    ) -> Vocabulary:
         """The vocabulary of `tokenizer`; `counts` (V,) says how often a corpus has each id."""
         ids = np.arange(tokenizer.vocab_size, dtype=np.int64)
         regular = ids[~np.isin(ids, list(tokenizer.special_ids))]
@@ -60,6 +68,7 @@ class Vocabulary:
             tokenizer.pad_id,
             np.array(tokenizer.sentinel_ids, dtype=np.int64),
             None if counts is None else counts / counts.sum(),
+            lexicons or {},
         )
 
 

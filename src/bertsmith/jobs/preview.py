@@ -13,6 +13,7 @@ from bertsmith.report.numbers import percent
 from bertsmith.report.page import Fate, Passage, Token
 from bertsmith.report.preview import Preview, write_preview
 from bertsmith.text.corpus import Corpus
+from bertsmith.text.lexicon import Lexicon
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import NO_PAIR, Example, Segment
 
@@ -41,11 +42,12 @@ def preview(
         (source.segment(0, index), source.example(0, index, progress))
         for index in order[: max(MEASURED, samples)].tolist()
     ]
+    lexicon = setup.lexicons.get(setup.config.data.at(progress).masking)
     found = Preview(
         config.recipe,
         setup.tokenizer.token(setup.tokenizer.mask_id),
         _rates(setup, pairs, progress, len(order)),
-        [_passage(setup.tokenizer, *pair) for pair in pairs[:samples]],
+        [_passage(setup.tokenizer, lexicon, *pair) for pair in pairs[:samples]],
     )
     if html is not None:
         write_preview(Path(html), found)
@@ -67,6 +69,8 @@ def _rates(setup: Setup, pairs: Sequence[Pair], progress: float, segments: int) 
         rates["pairs"] = f"{percent(float(labels.mean()))} with a B that does not follow A"
     if any(example.mlm_positions is not None for _, example in pairs):
         rates |= _mask_rates(setup.tokenizer.mask_id, pairs)
+        if data.masking in setup.lexicons:
+            rates |= _phrase_rates(setup.lexicons[data.masking], data.masking, pairs)
         rates["as configured"] = f"{percent(data.mask_rate)}, masking by {data.masking}"
     if any(example.decoder_labels is not None for _, example in pairs):
         rates |= _span_rates(setup.tokenizer, pairs)
@@ -96,6 +100,31 @@ def _mask_rates(mask_id: int, pairs: Sequence[Pair]) -> dict[str, str]:
     }
 
 
+def _phrase_rates(lexicon: Lexicon, masking: str, pairs: Sequence[Pair]) -> dict[str, str]:
+    """How much of the text, and of what is chosen, is in phrases, and how whole they are."""
+    regular = inside = chosen = chosen_inside = touched = whole = 0
+    for segment, example in pairs:
+        is_chosen = np.zeros(len(segment.input_ids), dtype=np.bool_)
+        is_chosen[example.mlm_positions] = True
+        goes_on = lexicon.inside(segment.input_ids, segment.word_starts)
+        begins = np.append(goes_on[1:], False) & ~goes_on
+        in_phrase = begins | goes_on
+        regular += int((~segment.is_special).sum())
+        inside += int(in_phrase.sum())
+        chosen += int(is_chosen.sum())
+        chosen_inside += int((is_chosen & in_phrase).sum())
+        units = np.flatnonzero(~goes_on)
+        is_phrase = begins[units]
+        touched += int((np.logical_or.reduceat(is_chosen, units) & is_phrase).sum())
+        whole += int((np.logical_and.reduceat(is_chosen, units) & is_phrase).sum())
+    share, of_chosen = percent(inside / regular), percent(chosen_inside / max(chosen, 1))
+    name = {"phrase": "phrases", "entity": "entities"}[masking]
+    return {
+        f"in {name}": f"{share} of the tokens, {of_chosen} of the chosen; _ joins their words",
+        f"chosen {name}": f"{percent(whole / max(touched, 1))} of them whole",
+    }
+
+
 def _span_rates(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> dict[str, str]:
     """How much of the text is cut out for the decoder, and in how long spans."""
     regular = sum(int((~segment.is_special).sum()) for segment, _ in pairs)
@@ -106,13 +135,15 @@ def _span_rates(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> dict[str, str]:
     return {"cut out": f"{share} of the tokens, in spans of {length:.2f} on average"}
 
 
-def _passage(tokenizer: Tokenizer, segment: Segment, example: Example) -> Passage:
+def _passage(
+    tokenizer: Tokenizer, lexicon: Lexicon | None, segment: Segment, example: Example
+) -> Passage:
     caption = f"{len(example.input_ids)} tokens"
     if segment.pair_label != NO_PAIR:
         follows = "B follows A" if segment.pair_label == 0 else "B does not follow A"
         caption = f"{follows} (label {segment.pair_label}), {caption}"
     lines: list[list[Token]] = [[]]
-    for token, ends in _tokens(tokenizer, segment, example):
+    for token, ends in _tokens(tokenizer, lexicon, segment, example):
         lines[-1].append(token)
         if ends:
             lines.append([])
@@ -123,22 +154,28 @@ def _passage(tokenizer: Tokenizer, segment: Segment, example: Example) -> Passag
 
 
 def _tokens(
-    tokenizer: Tokenizer, segment: Segment, example: Example
+    tokenizer: Tokenizer, lexicon: Lexicon | None, segment: Segment, example: Example
 ) -> Iterator[tuple[Token, bool]]:
     """Each token, and whether it is a special one that ends a part of the sequence."""
     labels: dict[int, int] = {}
     if example.mlm_positions is not None and example.mlm_labels is not None:
         labels = dict(zip(example.mlm_positions.tolist(), example.mlm_labels.tolist(), strict=True))
     same = len(segment.input_ids) == len(example.input_ids)
+    joined: set[int] = set()  # words that go on in a phrase
+    if lexicon is not None:
+        goes_on = lexicon.inside(segment.input_ids, segment.word_starts)
+        joined.update(np.flatnonzero(goes_on & segment.word_starts).tolist())
     for place, index in enumerate(example.input_ids.tolist()):
         original = labels.get(place)
         starts = bool(segment.word_starts[place]) if same else True
+        joint = "_" if place in joined else ""
+        fate = _fate(tokenizer, index, original)
         yield (
             Token(
-                _text(tokenizer, index),
-                _fate(tokenizer, index, original),
-                "" if original is None else _text(tokenizer, original),
-                starts,
+                ("" if fate == "masked" else joint) + _text(tokenizer, index),
+                fate,
+                "" if original is None else joint + _text(tokenizer, original),
+                starts and not joint,
             ),
             original is None and index == tokenizer.sep_id,
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from bertsmith.config import EVAL_SHARE, DataConfig, RunConfig, resolve
+from bertsmith.config import EVAL_SHARE, DataConfig, Masking, RunConfig, resolve
 from bertsmith.data import rng
 from bertsmith.data.loader import CorpusSource, Cursor, Loader, Phases
 from bertsmith.data.segments import Vocabulary, split_documents
@@ -21,6 +21,7 @@ from bertsmith.jobs.source import check_tokenizer, shown_name
 from bertsmith.nn.models import count_parameters, masked_lm_of
 from bertsmith.recipes.base import Recipe, find
 from bertsmith.text.corpus import Corpus
+from bertsmith.text.lexicon import Lexicon
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Batch, IntArray
 
@@ -41,6 +42,7 @@ class Setup:
     sources: tuple[CorpusSource, ...]  # one a phase, see DataConfig.phases
     heldout: tuple[CorpusSource, ...]
     heldout_ranges: IntArray
+    lexicons: Mapping[Masking, Lexicon]  # of phrases and entities, where they are masked
 
     @property
     def length(self) -> Length:
@@ -141,8 +143,11 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
         config = resolve(config, {"model": {"vocab_size": tokenizer.vocab_size}})
     else:  # whose embedding may have rows to spare
         check_tokenizer(config.source, corpus)
+    lexicons = read_lexicons(config.data, tokenizer)
+    digests = " ".join(f"{name} {lexicons[name].sha256}" for name in sorted(lexicons))
+    config = resolve(config, {"data": {"lexicon": digests}})
     recipe = find(config.recipe)
-    vocabulary = Vocabulary.of(tokenizer, corpus.unigram_counts())
+    vocabulary = Vocabulary.of(tokenizer, corpus.unigram_counts(), lexicons)
     ranges, heldout = split_documents(corpus, config.data.heldout_share)
 
     def source(ranges: IntArray, data: DataConfig, seed: int, max_length: int) -> CorpusSource:
@@ -165,6 +170,7 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
             source(heldout, config.data.at(1.0), EVALUATION_SEED, length) for length in lengths
         ),
         heldout_ranges=heldout,
+        lexicons=lexicons,
     )
     for planned, part in ((setup.sources[0], "train on"), (setup.heldout[0], "hold out")):
         if not len(planned.plan(0)):
@@ -182,6 +188,25 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
             mend="choose a recipe without pairs",
         )
     return setup
+
+
+def read_lexicons(data: DataConfig, tokenizer: Tokenizer) -> dict[Masking, Lexicon]:
+    """What the run masks phrases and entities by. Raises ConfigError where no file is named."""
+    files: dict[Masking, tuple[str, str]] = {
+        "phrase": ("phrases", data.phrases),
+        "entity": ("entities", data.entities),
+    }
+    lexicons: dict[Masking, Lexicon] = {}
+    for masking in data.maskings & files.keys():
+        key, path = files[masking]
+        if not path:
+            raise ConfigError(
+                f"no file, where {key} are to be masked",
+                where=f"data.{key}",
+                mend="name a dictionary of yours, or find some with `bertsmith corpus phrases`",
+            )
+        lexicons[masking] = Lexicon.load(path, tokenizer)
+    return lexicons
 
 
 def _phase_seed(seed: int, phase: int) -> int:
