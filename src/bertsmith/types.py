@@ -60,7 +60,8 @@ class Example:
     label: int | float | tuple[float, ...] | None = None  # of the whole sequence
     decoder_input_ids: IntArray | None = None  # (m,)
     decoder_labels: IntArray | None = None  # (m,) token ids
-    token_targets: Mapping[str, IntArray] = field(default_factory=dict)  # (n, ...), a row a token
+    token_targets: Mapping[str, IntArray | Float32Array] = field(default_factory=dict)
+    """(n, ...), a row a token, or a row for some of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

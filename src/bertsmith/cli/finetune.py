@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bertsmith.cli.options import TRAINING, apply
+
+if TYPE_CHECKING:
+    from bertsmith.tasks.base import Task
 
 _TABLES = (
     click.option("--train", required=True, type=Path, help="Labelled texts to learn from."),
@@ -28,10 +31,10 @@ _COLUMNS = (
 def finetune() -> None:
     """Fine-tune a model on labelled text.
 
-    TRAIN and DEV are .csv, .tsv or .jsonl files with a text, or two, and a label a row; the
-    columns are guessed from their names. Leaves OUT/model, OUT/scores.json and
-    OUT/report.html. The same command again, or with more seeds, goes on: a finished seed is
-    kept, and one that was interrupted begins again.
+    TRAIN and DEV are .csv, .tsv or .jsonl files with a text, or two, and a label a row (for
+    tag, CoNLL files); the columns are guessed from their names. Leaves OUT/model,
+    OUT/scores.json and OUT/report.html. The same command again, or with more seeds, goes on: a
+    finished seed is kept, and one that was interrupted begins again.
     """
 
 
@@ -65,8 +68,38 @@ def regress(**choices: Any) -> None:
     _run("regress", **choices)
 
 
+@finetune.command()
+@apply(*_TABLES)
+@click.option("--text-column", help="Number from 1, or name in CoNLL-U, of the word's column.")
+@click.option("--label-column", help="... of the tag's.  [default: the last; in CoNLL-U, upos]")
+@click.option("--crf", is_flag=True, help="Score neighbouring tags together.")
+@click.option(
+    "--features",
+    metavar="LAYERS",
+    help="Freeze the model and read these layers: embeddings, last, second-to-last, "
+    "sum-last-four, concat-last-four, or mix, a learnt sum of all.",
+)
+@click.option(
+    "--tagger",
+    type=click.Choice(["bilstm", "linear"]),
+    help="What reads them.  [default: bilstm]",
+)
+@apply(*TRAINING)
+def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> None:
+    """Teach a model to label words: names, chunks, parts of speech.
+
+    TRAIN and DEV are CoNLL columns, a word and its tags a line and an empty line after a
+    sentence, or CoNLL-U. Tags that spell spans (IOB1, IOB2, BIOES) are scored as conlleval
+    does. Long sentences are read in windows.
+    """
+    from bertsmith.tasks.tagging import tagging
+
+    task = tagging(crf=crf, features=features, tagger=tagger)
+    _run(task, pair_column=None, no_header=True, **choices)
+
+
 def _run(
-    task: str,
+    task: str | Task[Any, Any],
     train: Path,
     dev: Path,
     model: Path,
@@ -77,7 +110,7 @@ def _run(
     no_header: bool,
     **choices: Any,
 ) -> None:
-    from bertsmith.cli.tables import print_confusion, print_summary
+    from bertsmith.cli.tables import print_classes, print_confusion, print_summary
     from bertsmith.jobs import finetune as job
     from bertsmith.tasks.tables import Columns
 
@@ -87,5 +120,6 @@ def _run(
         click.echo("stopped; the same command again goes on from here", err=True)
         sys.exit(result.exit_status)
     print_summary(result.scores)
+    print_classes(result.best.get("types", ()))
     print_confusion(result.scores["labels"], result.best.get("confusion_matrix"))
     click.echo(f"{result.model}  the best of them\n{result.folder / 'report.html'}")

@@ -34,7 +34,8 @@ def predict(
     """Label the texts of FILE with the fine-tuned MODEL, a JSON line each.
 
     FILE is a .txt with a text a line, a .csv, .tsv or .jsonl with a text column, or - for
-    standard input: a text a line, or JSON lines.
+    standard input: a text a line, or JSON lines. A model that labels words takes CoNLL columns
+    and CoNLL-U, too.
     """
     # No two batches have one shape, so oneDNN's cache of kernels by shape only fills memory.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
@@ -75,7 +76,7 @@ def evaluate(
     no_header: bool,
     device: str,
 ) -> None:
-    """Score the fine-tuned MODEL on the labelled FILE (.csv, .tsv or .jsonl)."""
+    """Score the fine-tuned MODEL on the labelled FILE (.csv, .tsv, .jsonl; CoNLL)."""
     from bertsmith.cli.tables import metrics_line, print_classes, print_confusion
     from bertsmith.jobs.predict import evaluate_file
     from bertsmith.tasks.tables import Columns
@@ -84,6 +85,6 @@ def evaluate(
     scores = evaluate_file(model, file, out, columns=columns, device=device)
     print_classes(scores["classes"])
     print_confusion(scores["labels"], scores.get("confusion_matrix"))
-    click.echo(f"{metrics_line(scores)}  on {scores['examples']:,} texts")
+    click.echo(f"{metrics_line(scores)}  on {scores['examples']:,} {scores['unit']}")
     if scores["truncated"]:
-        click.echo(f"{scores['truncated']:,} texts were shortened", err=True)
+        click.echo(f"{scores['truncated']:,} {scores['unit']} were shortened", err=True)

@@ -20,7 +20,8 @@ def print_summary(scores: Mapping[str, Any]) -> None:
     """Median, least and greatest of each metric, a row an initialisation."""
     from bertsmith.tasks.metrics import METRIC_NAMES
 
-    table = Table(title=f"{scores['dev_examples']:,} dev texts; median (least to greatest)")
+    unit = scores.get("unit", "texts")
+    table = Table(title=f"{scores['dev_examples']:,} dev {unit}; median (least to greatest)")
     table.add_column("weights at the start")
     table.add_column("runs", justify="right")
     table.add_column("failed", justify="right")
@@ -58,7 +59,7 @@ def print_classes(classes: Sequence[Mapping[str, Any]]) -> None:
     if not classes:
         return
     table = Table(title="every class")
-    for name in ("class", "precision", "recall", "F1", "texts"):
+    for name in ("class", "precision", "recall", "F1", "number"):
         table.add_column(name, justify="left" if name == "class" else "right")
     for scores in classes:
         numbers = (f"{scores[name]:.3f}" for name in ("precision", "recall", "f1"))

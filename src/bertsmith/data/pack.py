@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from bertsmith.types import Batch, Example, IntArray
+from bertsmith.types import Batch, Example, Float32Array, IntArray
 
 
 def batch_bounds(
@@ -49,7 +49,7 @@ def collate(examples: Sequence[Example], indices: Sequence[int]) -> Batch:
 
     Targets: "mlm_positions" (M,) into the flat batch and "mlm_labels" (M,), where examples
     have them; "labels", where they have a label: (B,) int64 or float32, or (B, numbers)
-    float32; each of their token targets, (T, ...), by its own name. What a decoder reads is a
+    float32; each of their token targets end to end, by its own name. What a decoder reads is a
     batch of its own, its target "decoder_labels" one for each token.
     """
     order = sorted(range(len(examples)), key=lambda i: -len(examples[i].input_ids))
@@ -104,5 +104,5 @@ def _positions(lengths: Sequence[int]) -> torch.Tensor:
     return _join([np.arange(length, dtype=np.int64) for length in lengths])
 
 
-def _join(parts: list[IntArray]) -> torch.Tensor:
+def _join(parts: Sequence[IntArray | Float32Array]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(parts or [np.zeros(0, np.int64)]))

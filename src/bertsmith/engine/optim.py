@@ -36,7 +36,7 @@ def make_schedule(config: OptimConfig) -> Schedule:
 
 
 class Optimizer:
-    """One step of every weight: clip, update, write back.
+    """One step of every weight that is not frozen: clip, update, write back.
 
     `is_hidden_matrix(name, weight)` says which weights Muon takes where the config asks for
     it; vectors (biases, norms) are never decayed.
@@ -49,7 +49,9 @@ class Optimizer:
         is_hidden_matrix: Callable[[str, Tensor], bool] = lambda name, _: ".layers." in name,
     ) -> None:
         self._clip = config.grad_clip
-        self._model: dict[str, Tensor] = dict(model.named_parameters())
+        self._model: dict[str, Tensor] = {
+            name: weight for name, weight in model.named_parameters() if weight.requires_grad
+        }
         self._master = {name: _fp32(weight) for name, weight in self._model.items()}
         muon = {
             name

@@ -17,6 +17,7 @@ from bertsmith.export.families import FAMILIES
 from bertsmith.export.families.base import Family, Kind
 
 MAX_LABELS = 1 << 20
+TAGGERS: tuple[Kind, ...] = ("tagger", "feature_tagger")
 PROBLEM_TYPES = (
     "single_label_classification",
     "multi_label_classification",
@@ -28,8 +29,8 @@ PROBLEM_TYPES = (
 class Description:
     """What a config.json says.
 
-    `kind` is None for a class that we have no network for. `labels` and `problem_type`, one of
-    PROBLEM_TYPES, only where its model is a sequence classifier.
+    `kind` is None for a class that we have no network for. `labels` only where its model is a
+    classifier of texts or of words, and `problem_type`, one of PROBLEM_TYPES, of texts.
     """
 
     family: Family
@@ -41,6 +42,12 @@ class Description:
     problem_type: str | None
     pad_token_id: int | None
     extra: Mapping[str, Any]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a task of ours keeps of its own; see `bertsmith.tasks.base.Task`."""
+        settings = self.extra.get("settings")
+        return settings if isinstance(settings, dict) else {}
 
 
 def from_json(content: Json, where: Path) -> Description:
@@ -68,7 +75,7 @@ def from_json(content: Json, where: Path) -> Description:
     pad, extra = content.get("pad_token_id"), content.get("bertsmith")
     architecture = _architecture(content)
     kind = family.kind_of(architecture)
-    labels = _labels(content, where) if kind == "classifier" else None
+    labels = _labels(content, where) if kind == "classifier" or kind in TAGGERS else None
     return Description(
         family=family,
         architecture=architecture,
@@ -76,7 +83,9 @@ def from_json(content: Json, where: Path) -> Description:
         config=config,
         classifier_dropout=float(rate),
         labels=labels,
-        problem_type=_problem_type(content, len(labels), where) if labels else None,
+        problem_type=(
+            _problem_type(content, len(labels), where) if labels and kind == "classifier" else None
+        ),
         pad_token_id=pad if isinstance(pad, int) else None,
         extra=extra if isinstance(extra, dict) else {},
     )

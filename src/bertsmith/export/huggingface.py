@@ -37,13 +37,15 @@ from bertsmith.export.networks import (
     load_masked_lm,
     load_model,
     load_replaced_token_detector,
+    load_tagger,
     load_word2vec,
     networks_of,
 )
 from bertsmith.export.vectors import write_vectors
 from bertsmith.export.weights import WEIGHTS, disk_state, write_weights
 from bertsmith.files import replace_folder
-from bertsmith.nn.models import SequenceClassifier, config_of
+from bertsmith.nn.features import FeatureTagger
+from bertsmith.nn.models import SequenceClassifier, TokenClassifier, config_of
 from bertsmith.nn.word2vec import Word2Vec
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import WordVectors
@@ -60,6 +62,7 @@ __all__ = [
     "load_masked_lm",
     "load_model",
     "load_replaced_token_detector",
+    "load_tagger",
     "load_tokenizer",
     "load_word2vec",
     "networks_of",
@@ -68,6 +71,8 @@ __all__ = [
     "vectors_of",
 ]
 
+LABELLED = (SequenceClassifier, TokenClassifier, FeatureTagger)
+"""Networks whose outputs have names."""
 VECTORS = "vectors.txt"
 """Of a word2vec model: its vectors as text, see `bertsmith.export.vectors`."""
 
@@ -103,7 +108,8 @@ def save_model(
     if names is not None:
         content["id2label"] = {str(index): name for index, name in enumerate(names)}
         content["label2id"] = {name: index for index, name in enumerate(names)}
-        content["problem_type"] = problem_type
+        if kind == "classifier":
+            content["problem_type"] = problem_type
     if extra_config:
         content["bertsmith"] = dict(extra_config)
     neutral = {neutral_name(own, config): part for own, part in model.state_dict().items()}
@@ -143,7 +149,7 @@ def _special_ids(tokenizer: Tokenizer) -> dict[str, int]:
 
 def _classifier_dropout(model: nn.Module) -> float:
     """Where nothing is classified yet, the encoder's rate, as BERT has it."""
-    if isinstance(model, SequenceClassifier):
+    if isinstance(model, LABELLED):
         return model.head.dropout.rate
     return config_of(model).dropout
 
@@ -151,7 +157,7 @@ def _classifier_dropout(model: nn.Module) -> float:
 def _label_names(
     model: nn.Module, labels: Sequence[str] | None, folder: Path
 ) -> tuple[str, ...] | None:
-    if not isinstance(model, SequenceClassifier):
+    if not isinstance(model, LABELLED):
         return None
     count = model.head.classifier.out_features
     names = tuple(labels or (f"LABEL_{index}" for index in range(count)))

@@ -42,6 +42,12 @@ class _Use:
 _CLASSIFIER = _Use(
     "text-classification", "load_classifier", "bertsmith predict {name} texts.txt", "a text"
 )
+_TAGGER = _Use(
+    "token-classification",
+    "load_tagger",
+    "bertsmith predict {name} texts.txt",
+    "a text",
+)
 _MASKED_LM = _Use(
     "fill-mask",
     "load_masked_lm",
@@ -77,6 +83,7 @@ _USES = {
     "Word2Vec": _WORD_VECTORS,
 }
 """Of pre-trained classes; the others are masked LMs."""
+_TAGGERS = ("ForTokenClassification", "TokenClassifier", "FeatureTagger")
 
 
 def model_card(
@@ -97,7 +104,9 @@ def model_card(
     to whoever publishes the model.
     """
     published = bool(_family(architecture))
-    use = _USES.get(architecture, _MASKED_LM) if labels is None else _CLASSIFIER
+    use = _USES.get(architecture, _MASKED_LM)
+    if labels is not None:
+        use = _TAGGER if architecture.endswith(_TAGGERS) else _CLASSIFIER
     sections = [
         _front_matter(_family(architecture), use),
         f"# {name}",
@@ -136,7 +145,8 @@ def _front_matter(family: str, use: _Use) -> str:
 
 def _summary(architecture: str, use: _Use, labels: Sequence[str] | None) -> str:
     if labels is not None:
-        return f"A text classifier of {len(labels)} labels ({architecture}), made with bertsmith."
+        what = "tagger of words with" if use is _TAGGER else "text classifier of"
+        return f"A {what} {len(labels)} labels ({architecture}), made with bertsmith."
     return f"{use.what} ({architecture}), made with bertsmith."
 
 

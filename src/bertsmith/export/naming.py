@@ -11,6 +11,8 @@ Every family is read and written through one set of neutral names, one prefix a 
     sentence_order.*    ALBERT's
     replaced_token.*    ELECTRA's replaced-token head
     classifier.*        the classifier of a fine-tuned model
+    crf.*               the label transitions of a tagger, beside its classifier
+    mix.*, recurrent.*  of a tagger on a frozen encoder
     input.*, output.*   the two tables of word2vec, which has no encoder
 
 So a pre-trained pooler or transform reaches the head of a classifier by its name alone.
@@ -19,7 +21,8 @@ So a pre-trained pooler or transform reaches the head of a classifier by its nam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,6 +31,7 @@ from bertsmith.config import ModelConfig
 from bertsmith.export.families.base import Family, Kind, Replacements
 from bertsmith.nn.decoder import Decoder
 from bertsmith.nn.encoder import Encoder
+from bertsmith.nn.features import tagger_of
 from bertsmith.nn.heads import Pooler, ReplacedTokenHead, Transform, uses_pooler
 from bertsmith.nn.word2vec import Word2Vec
 
@@ -44,6 +48,9 @@ _OURS: Replacements = (
     ("sentence_order_head.classifier.", "sentence_order."),
     ("replaced_token_head.", "replaced_token."),
     ("head.classifier.", "classifier."),
+    ("head.crf.", "crf."),
+    ("head.mix.", "mix."),
+    ("head.recurrent.", "recurrent."),
 )
 
 
@@ -122,6 +129,16 @@ def part_shapes(config: ModelConfig) -> dict[str, Shape]:
         for name, tensor in module.state_dict().items()
     }
     return {**shapes, "vocabulary.bias": (config.vocab_size,)}
+
+
+def tagger_shapes(
+    config: ModelConfig, num_labels: int, settings: Mapping[str, Any]
+) -> dict[str, Shape]:
+    """As `part_shapes`, for the head of a tagger. Raises ValueError for unknown settings."""
+    with torch.device("meta"):
+        head = tagger_of(config, num_labels, 0.0, settings).head.state_dict()
+    names = {neutral_name(f"head.{name}", config): tensor for name, tensor in head.items()}
+    return {name: tuple(tensor.shape) for name, tensor in names.items()}
 
 
 def word2vec_shapes(config: ModelConfig) -> dict[str, Shape]:

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from bertsmith.config import ModelConfig
+from bertsmith.export.configs import TAGGERS
 from bertsmith.export.families.base import Kind
 from bertsmith.export.folder import ModelFolder, read_model
 from bertsmith.export.naming import neutral_name
 from bertsmith.nn.electra import Electra
 from bertsmith.nn.encoder import Encoder
+from bertsmith.nn.features import AnyTagger, FeatureTagger, tagger_of
 from bertsmith.nn.heads import uses_pooler
 from bertsmith.nn.models import (
     EncoderDecoder,
@@ -26,12 +28,13 @@ from bertsmith.nn.models import (
     MaskedLM,
     ReplacedTokenDetector,
     SequenceClassifier,
+    TokenClassifier,
 )
 from bertsmith.nn.word2vec import Word2Vec
 
 PAIR_PARTS = ("next_sentence", "sentence_order")
 """The pair heads that a MaskedLM may have."""
-M = TypeVar("M", MaskedLM, ReplacedTokenDetector, EncoderDecoder, SequenceClassifier, Word2Vec)
+M = TypeVar("M", bound=nn.Module)
 
 H = TypeVar("H", bound=HeadedEncoder)
 
@@ -41,6 +44,10 @@ def kind_of(model: nn.Module) -> Kind:
     match model:
         case SequenceClassifier():
             return "classifier"
+        case TokenClassifier():
+            return "tagger"
+        case FeatureTagger():
+            return "feature_tagger"
         case ReplacedTokenDetector():
             return "replaced_token"
         case Word2Vec():
@@ -146,7 +153,7 @@ def load_classifier(folder: str | Path | ModelFolder) -> SequenceClassifier:
     Raises ModelError where the folder has no sequence classifier.
     """
     source = _source(folder)
-    if source.labels is None:
+    if source.problem_type is None or source.labels is None:
         raise source.lacks("sequence classifier", "fine-tune it first")
     with torch.device("meta"):
         model = SequenceClassifier(source.config, len(source.labels), source.classifier_dropout)
@@ -158,7 +165,29 @@ def load_finetuned(folder: str | Path | ModelFolder) -> HeadedEncoder:
 
     Raises ModelError where the folder has no head that fine-tuning leaves.
     """
-    return load_classifier(folder)
+    source = _source(folder)
+    return load_tagger(source) if source.kind in TAGGERS else load_classifier(source)
+
+
+def load_tagger(folder: str | Path | ModelFolder) -> AnyTagger:
+    """The fine-tuned tagger of words, in evaluation mode; its labels are the folder's.
+
+    Raises ModelError where the folder has none, or not the whole of it.
+    """
+    source = _source(folder)
+    if source.kind not in TAGGERS or source.labels is None:
+        raise source.lacks("tagger of words", "fine-tune it first")
+    rate, count = source.classifier_dropout, len(source.labels)
+    settings = source.extra.get("settings")
+    with torch.device("meta"):
+        model = tagger_of(
+            source.config, count, rate, settings if isinstance(settings, dict) else {}
+        )
+    names = [neutral_name(own, source.config) for own in model.state_dict()]
+    missing = [name for name in names if name not in source.state]
+    if missing:
+        raise source.lacks(missing[0].partition(".")[0], "use a whole, unchanged model")
+    return _assemble(model, source).eval()
 
 
 def load_for_classification(
@@ -213,6 +242,8 @@ _LOADERS: Mapping[Kind, Callable[[ModelFolder], nn.Module]] = {
     "replaced_token": load_replaced_token_detector,
     "encoder_decoder": load_encoder_decoder,
     "classifier": load_classifier,
+    "tagger": load_tagger,
+    "feature_tagger": load_tagger,
     "word_vectors": load_word2vec,
 }
 

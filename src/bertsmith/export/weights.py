@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bertsmith.engine.tensors import write_tensors
 from bertsmith.errors import ModelError
-from bertsmith.export.configs import Description
+from bertsmith.export.configs import TAGGERS, Description
 from bertsmith.export.families.base import Family, Kind
 from bertsmith.export.naming import (
     WORD_EMBEDDING,
@@ -20,6 +20,7 @@ from bertsmith.export.naming import (
     disk_names,
     is_encoder,
     part_shapes,
+    tagger_shapes,
     today_names,
     word2vec_shapes,
 )
@@ -106,7 +107,9 @@ def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict
     """Neutral name -> shape of every tensor to be read. Raises ModelError for those missing."""
     family, kind, config = described.family, described.kind, described.config
     shapes = word2vec_shapes(config) if kind == "word_vectors" else part_shapes(config)
-    if described.labels is not None:
+    if described.labels is not None and kind in TAGGERS:
+        shapes |= _tagger_shapes(described, path)
+    elif described.labels is not None:
         shapes["classifier.weight"] = (len(described.labels), config.hidden_size)
         shapes["classifier.bias"] = (len(described.labels),)
     parts: dict[str, dict[str, Shape]] = {}
@@ -131,6 +134,19 @@ def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict
             mend="use the config.json that was saved with it",
         )
     return plan
+
+
+def _tagger_shapes(described: Description, path: Path) -> dict[str, Shape]:
+    assert described.labels is not None
+    settings = described.settings
+    try:
+        return tagger_shapes(described.config, len(described.labels), settings)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"has settings of no tagger ({error})",
+            where=path.with_name("config.json"),
+            mend="use a whole, unchanged model",
+        ) from None
 
 
 def _check(file: Any, name: str, expected: Shape, path: Path) -> None:

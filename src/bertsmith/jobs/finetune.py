@@ -158,7 +158,7 @@ def finetune_on(
     source = read_model(model)
     tokenizer = load_tokenizer(source)
     hardware = choose_hardware(device, precision)
-    chosen = choose_protocol(source.config, len(train.rows), **protocol)
+    chosen = choose_protocol(source.config, len(train.rows), task.usual, **protocol)
     config = FinetuneConfig(
         task=task.name,
         train=str(train.path),
@@ -230,7 +230,7 @@ def _run_all(
         for number, (init, seed) in enumerate(missing):
             watch = _Watch(bar, log, stop, init, seed, number * sequences, config, trainer)
             try:
-                fitted = trainer.fit(init, seed, watch)
+                fitted = trainer.fit(init, seed, watch, on_example=watch.prepared)
             except _StoppedError:
                 return stop.exit_status
             except TrainingError as error:
@@ -250,7 +250,7 @@ def _run_all(
             finished[init, seed] = result
             so_far = [finished[key] for key in config.runs() if key in finished]
             if best_run(trainer.task, so_far) is result:
-                _save_model(folder, fitted, config, tokenizer, trainer.task)
+                _save_model(folder, fitted, config, tokenizer, trainer)
             folder.save((init, seed), result)
             if fitted.failed:
                 bar.say(f"{init}, seed {seed}: failed, it gives one answer to everything")
@@ -294,6 +294,13 @@ class _Watch:
         self._every = max(1, config.protocol.steps(len(trainer.train.examples)) // LOGGED_STEPS)
         self._began = time.perf_counter()
 
+    def prepared(self, examples: int) -> None:
+        """Called while the task is being prepared (`Task.prepared`)."""
+        if self._stop.signal_number is not None:
+            raise _StoppedError
+        self._began = time.perf_counter()
+        self._bar.update(self._before, f"{self._init} seed {self._seed}  {examples:,} read once")
+
     def __call__(self, step: Step[Cursor], sequences: int) -> None:
         if self._stop.signal_number is not None:
             raise _StoppedError
@@ -317,8 +324,11 @@ def _save_model(
     fitted: FitResult,
     config: FinetuneConfig,
     tokenizer: Tokenizer,
-    task: Task[Any, Any],
+    trainer: Trainer,
 ) -> None:
+    task = trainer.task
+    for name, text in task.files(fitted.model, trainer.dev, fitted.outputs).items():
+        write_text_atomically(folder.path / name, text)
     card = model_card(
         folder.path.name,
         architecture=architecture_of(fitted.model)[1],
@@ -338,7 +348,7 @@ def _save_model(
         problem_type=task.problem_type or PROBLEM_TYPES[0],
         card=card,
         extra_config={
-            **({"task": task.name, "settings": dict(task.settings)} if task.settings else {}),
+            **({} if task.problem_type else {"task": task.name, "settings": dict(task.settings)}),
             "max_length": config.protocol.max_length,
             "text_column": config.input.text_column,
             "pair_column": config.input.pair_column,
@@ -353,6 +363,8 @@ def _conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> di
     runs = [finished[key] for key in config.runs()]
     scores = {
         "task": config.task,
+        "unit": trainer.task.unit,
+        "method": trainer.task.method,
         "labels": list(config.labels),
         "train_examples": len(trainer.train.is_truncated),
         "dev_examples": len(trainer.dev.is_truncated),

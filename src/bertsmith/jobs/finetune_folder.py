@@ -26,7 +26,7 @@ from bertsmith.config import Config, read_toml, validate
 from bertsmith.engine.log import read_log
 from bertsmith.errors import ConfigError
 from bertsmith.files import write_text_atomically
-from bertsmith.tasks.base import Task
+from bertsmith.tasks.base import Setting, Task
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import Protocol
 
@@ -66,7 +66,7 @@ class FinetuneConfig(Config):
     device: str
     precision: str
     labels: tuple[str, ...]
-    settings: dict[str, str | bool | int] = Field(default_factory=dict)
+    settings: dict[str, Setting] = Field(default_factory=dict)
     """What was chosen of the task's own."""
     input: InputConfig
     protocol: Protocol

@@ -55,7 +55,7 @@ class Predictor:
         model = load_finetuned(source)
         hardware = choose_hardware(device, precision)
         return cls(
-            of_folder(source.problem_type, source.extra),
+            of_folder(source.problem_type, source.extra, source.labels or (), source.kind),
             model.to(hardware.device, hardware.dtype),
             load_tokenizer(source),
             source.labels or (),
@@ -156,6 +156,7 @@ def evaluate_file(
     classes = task.assess_each(predictor.model, data, outputs, labels)
     scores = {
         "task": task.name,
+        "unit": task.unit,
         "model": str(model),
         "file": str(file),
         "labels": list(labels),

@@ -45,6 +45,7 @@ class Trainer:
     dev: Encoded
     also: Mapping[str, Encoded] = field(default_factory=dict)
     """Further labelled sets, by name, that each finished run is scored on."""
+    _kept: dict[Init, tuple[Encoded, Encoded]] = field(default_factory=dict)
 
     @property
     def truncated(self) -> dict[str, int]:
@@ -53,14 +54,31 @@ class Trainer:
         return {name: encoded.truncated for name, encoded in sets.items()}
 
     def fit(
-        self, init: Init, seed: int, on_step: OnStep, evaluations: int = EVALUATIONS
+        self,
+        init: Init,
+        seed: int,
+        on_step: OnStep,
+        evaluations: int = EVALUATIONS,
+        on_example: Callable[[int], None] = lambda done: None,
     ) -> FitResult:
-        """One run."""
+        """One run. `on_example` is told how far the task's preparation is (`Task.prepared`)."""
         keep_freed_memory()
         model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
-        return fit(
-            self.task, model, self.train, self.dev, self.protocol, seed, on_step, evaluations
-        )
+        train, dev = self._prepared(init, model, on_example)
+        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations)
+
+    def _prepared(
+        self, init: Init, model: HeadedEncoder, on_example: Callable[[int], None]
+    ) -> tuple[Encoded, Encoded]:
+        """The sets with what a pre-trained model gives once for all seeds."""
+        if init in self._kept:
+            return self._kept[init]
+        train = self.task.prepared(model, self.train, on_example)
+        count = len(self.train.examples)
+        dev = self.task.prepared(model, self.dev, lambda done: on_example(count + done))
+        if init == "pretrained":
+            self._kept[init] = train, dev
+        return train, dev
 
     def _model(self, init: Init, seed: int) -> HeadedEncoder:
         torch.manual_seed(seed)
@@ -94,7 +112,7 @@ def fit_classifier(
     DataError where the rows are of one class, or dev has others than train.
     """
     source = model if isinstance(model, ModelFolder) else read_model(model)
-    chosen = choose_protocol(source.config, len(train), **protocol)
+    chosen = choose_protocol(source.config, len(train), None, **protocol)
     task = classify.TASK
     labels = task.names(train, "train", "label")
     train_set, dev_set = (

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bertsmith.config import ModelConfig
+from bertsmith.nn.crf import CRF
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.embeddings import layer_norm
 from bertsmith.nn.encoder import activate, initialise
@@ -136,3 +137,26 @@ class SequenceHead(nn.Module):
         return self.classifier(  # type: ignore[no-any-return]
             self.dropout(self.transform(self.pool(hidden_TD, lengths)))
         )
+
+
+class TokenHead(nn.Module):
+    """A word's first piece to `num_labels` scores (BERT, section 5.3), with a CRF or without.
+
+    A pre-norm encoder's tokens pass through the masked-LM transform first (ModernBERT).
+    """
+
+    def __init__(
+        self, config: ModelConfig, num_labels: int, dropout: float, crf: bool = False
+    ) -> None:
+        super().__init__()
+        self.transform = None if uses_pooler(config) else Transform(config)
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Linear(config.hidden_size, num_labels)
+        initialise(self.classifier, config.initializer_range)
+        self.crf = CRF(num_labels) if crf else None
+
+    def forward(self, hidden_WD: Tensor) -> Tensor:
+        """(W, num_labels): logits, or what a CRF begins with."""
+        if self.transform is not None:
+            hidden_WD = self.transform(hidden_WD)
+        return self.classifier(self.dropout(hidden_WD))  # type: ignore[no-any-return]

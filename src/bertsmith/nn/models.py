@@ -19,6 +19,7 @@ from bertsmith.nn.heads import (
     ReplacedTokenHead,
     SentenceOrderHead,
     SequenceHead,
+    TokenHead,
 )
 from bertsmith.nn.word2vec import Word2Vec
 from bertsmith.types import Batch
@@ -133,6 +134,36 @@ class SequenceClassifier(HeadedEncoder):
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, num_labels), in the batch's order."""
         return self.head(self.encoder(batch), batch.lengths)  # type: ignore[no-any-return]
+
+
+class TokenClassifier(HeadedEncoder):
+    """An encoder and a token head: logits (W, num_labels) of the words that are told.
+
+    Those are the tokens where the batch's target "is_word" is 1.
+    """
+
+    head: TokenHead
+
+    def __init__(
+        self, config: ModelConfig, num_labels: int, dropout: float = 0.1, crf: bool = False
+    ) -> None:
+        super().__init__(config, partial(TokenHead, config, num_labels, dropout, crf))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (W, num_labels), in the batch's order."""
+        return self.head(self.encoder(batch)[is_word(batch)])  # type: ignore[no-any-return]
+
+
+def is_word(batch: Batch) -> Tensor:
+    """(T,) whether a token is the first of a word that is told here."""
+    return batch.targets["is_word"] > 0
+
+
+def word_counts(batch: Batch) -> Tensor:
+    """(B,) the words that are told in each sequence."""
+    lengths = torch.tensor(batch.lengths, device=batch.input_ids.device)
+    totals = torch.cat([lengths.new_zeros(1), batch.targets["is_word"].cumsum(0)])
+    return totals[lengths.cumsum(0)] - totals[lengths.cumsum(0) - lengths]
 
 
 def masked_lm_of(model: nn.Module) -> MaskedLM | None:

@@ -19,7 +19,7 @@ from bertsmith.report.page import (
     Text,
     write_report,
 )
-from bertsmith.report.scores import FinetuneRun, Scores, read_scores
+from bertsmith.report.scores import FinetuneRun, Scores, TypeScores, read_scores
 from bertsmith.tasks.metrics import METRIC_NAMES
 
 INIT_NAMES = {"pretrained": "pre-trained", "scratch": "from scratch"}
@@ -60,7 +60,7 @@ def finetune_sections(scores: Scores) -> list[Section]:
         names = ", ".join(f"{_init(run.init)} seed {run.seed}" for run in failed)
         sections.append(Note(f"{len(failed)} of {len(scores.runs)} runs failed to learn: {names}."))
     sections += [Heading("Course"), *_course(scores.runs)]
-    if classes := [*_classes(scores), *_labels(scores)]:
+    if classes := [*_types(scores), *_classes(scores), *_labels(scores)]:
         sections += [Heading("Classes"), *classes]
     sections += [Heading("Protocol"), *_protocol(scores)]
     return sections
@@ -114,6 +114,7 @@ def _course(runs: Sequence[FinetuneRun]) -> list[Section]:
 
 def _classes(scores: Scores) -> list[Section]:
     sections: list[Section] = []
+    tables: list[Section] = []
     for init in scores.summary:
         matrices = [
             run.confusion_matrix for run in scores.runs if run.init == init and run.confusion_matrix
@@ -129,9 +130,31 @@ def _classes(scores: Scores) -> list[Section]:
                     f"{np.sum(total):.0f} on the diagonal.",
                 )
             )
-            if len(sections) == 1:
-                table = _class_table(total, scores.labels, _init(init), len(matrices))
-    return [*sections, table] if sections else []
+            if len(sections) == 1 and scores.runs[0].types is None:
+                tables.append(_class_table(total, scores.labels, _init(init), len(matrices)))
+    return [*sections, *tables]
+
+
+def _types(scores: Scores) -> list[Section]:
+    """Precision, recall and F1 of every type of spans, where spans are found."""
+    sections: list[Section] = []
+    for init in scores.summary:
+        runs = [run.types for run in scores.runs if run.init == init and run.types is not None]
+        by_type: dict[str, list[TypeScores]] = {}
+        for one in (one for types in runs for one in types):
+            by_type.setdefault(one.label, []).append(one)
+        rows: list[list[str | int | float]] = []
+        for label, some in sorted(by_type.items()):
+            medians = [
+                float(np.median([getattr(one, name) for one in some]))
+                for name in ("precision", "recall", "f1")
+            ]
+            rows.append([label, max(one.examples for one in some), *medians])
+        if rows:
+            caption = f"Every type of spans, {_init(init)}; the median over seeds."
+            columns = ("type", "spans", "precision", "recall", "F1")
+            sections.append(Table(columns, rows, caption))
+    return sections
 
 
 def _labels(scores: Scores) -> list[Section]:
@@ -173,8 +196,8 @@ def _protocol(scores: Scores) -> list[Section]:
         "seeds": ", ".join(str(seed) for seed in sorted({run.seed for run in scores.runs})),
     }
     words = (
-        "All weights are trained, with one linear layer on [CLS]. From scratch means the same "
-        "network, data, order and settings, with random initial weights. The scores are those "
+        f"{scores.method} From scratch means the same network, "
+        "data, order and settings, with random initial weights. The scores are those "
         "of the held-out examples, which are never trained on."
     )
     return [Text(words), KeyValues(facts)]

@@ -25,6 +25,16 @@ class Spread(_Record):
     max: float
 
 
+class TypeScores(_Record):
+    """How well one type of spans is found."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    examples: int
+
+
 class FinetuneRun(_Record):
     """One seed. Its metrics (accuracy, macro_f1, ...) are further fields; see `score`."""
 
@@ -32,6 +42,7 @@ class FinetuneRun(_Record):
     seed: int
     confusion_matrix: list[list[int]] | None = None
     label_f1: list[float] | None = None
+    types: list[TypeScores] | None = None
     history: list[dict[str, Any]] = Field(default_factory=list)
     failed: bool = False
 
@@ -49,6 +60,7 @@ class Scores(_Record):
     train_examples: int
     dev_examples: int
     model: str
+    method: str = "All weights are trained, with one linear layer on [CLS]."
     runs: list[FinetuneRun] = Field(min_length=1)
     summary: dict[str, dict[str, Spread]]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Generic, TypeVar
@@ -29,6 +29,8 @@ from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Batch, Example, FloatArray, IntArray
 
 RowT = TypeVar("RowT")
+
+Setting = str | bool | int | float | None
 
 Objective = Callable[[Tensor, Batch], Tensor]
 """(a network's output for a batch in fp32, the batch with its targets) -> the mean loss."""
@@ -73,14 +75,18 @@ class Task(ABC, Generic[RowT, EncodedT]):
     """What comes out, in words: "classifier"."""
     unit: str = "texts"
     """What the rows are, in words."""
+    method: str = "All weights are trained, with one linear layer on [CLS]."
+    """What is trained, for the report."""
     metrics: tuple[str, ...]
     """The fields of `assess`'s result that are shown, in this order."""
     chosen_by: tuple[str, ...]
     """Those whose mean says which of several runs is best."""
     problem_type: str | None = None
     """What Hugging Face's config.json calls a task on whole texts."""
-    settings: Mapping[str, str | bool | int] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     """What was chosen of the task's own, as config.toml and the saved model keep it."""
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Protocol` where this task takes others than `choose_protocol` would."""
 
     def merit(self, run: Mapping[str, Any]) -> float:
         """The mean of a run's `chosen_by`; the more the better."""
@@ -106,6 +112,12 @@ class Task(ABC, Generic[RowT, EncodedT]):
     @abstractmethod
     def suited(self, train: Labelled[RowT]) -> Task[RowT, EncodedT]:
         """The task as these training rows have it."""
+
+    def restored(
+        self, settings: Mapping[str, Setting], names: Sequence[str]
+    ) -> Task[RowT, EncodedT]:
+        """The task of a saved model, which keeps its settings and the names of its outputs."""
+        return replace(self, settings={**self.settings, **settings})
 
     @abstractmethod
     def require_alike(self, other: Labelled[RowT], train: Labelled[RowT]) -> None:
@@ -147,6 +159,17 @@ class Task(ABC, Generic[RowT, EncodedT]):
     @abstractmethod
     def assess(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Metrics:
         """Metrics of the outputs (see `bertsmith.tasks.fit.predict`) for labelled examples."""
+
+    def prepared(
+        self, model: HeadedEncoder, data: EncodedT, on_example: Callable[[int], None]
+    ) -> EncodedT:
+        """What never changes while `model` is trained, computed once; `on_example` is told the
+        number of examples that are done."""
+        return data
+
+    def files(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Mapping[str, str]:
+        """What the run folder keeps of the best run's outputs on the dev set, by file name."""
+        return {}
 
     @abstractmethod
     def assess_each(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from bertsmith.errors import ConfigError
-from bertsmith.tasks import classify, multilabel, regress
+from bertsmith.tasks import classify, multilabel, regress, tagging
 from bertsmith.tasks.base import Task
 
-TASKS: tuple[Task[Any, Any], ...] = (classify.TASK, multilabel.TASK, regress.TASK)
+TASKS: tuple[Task[Any, Any], ...] = (classify.TASK, multilabel.TASK, regress.TASK, tagging.TASK)
+
+OF_KIND = {"tagger": "tag"}
 
 
 def find(name: str) -> Task[Any, Any]:
@@ -23,8 +25,19 @@ def find(name: str) -> Task[Any, Any]:
     return by_name[name]
 
 
-def of_folder(problem_type: str | None, extra: Mapping[str, Any]) -> Task[Any, Any]:
-    """The task of a fine-tuned model, by what its config.json says."""
+def of_folder(
+    problem_type: str | None,
+    extra: Mapping[str, Any],
+    labels: Sequence[str] = (),
+    kind: str | None = None,
+) -> Task[Any, Any]:
+    """The task of a fine-tuned model, by what its config.json says.
+
+    One that another program wrote is known by its `kind` of network alone.
+    """
     if problem_type is not None:
         return next(task for task in TASKS if task.problem_type == problem_type)
-    return find(str(extra.get("task")))
+    settings = extra.get("settings")
+    known = settings if isinstance(settings, dict) else {}
+    name = extra.get("task") or OF_KIND.get(kind or "")
+    return find(str(name)).restored(known, labels)

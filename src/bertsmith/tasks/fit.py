@@ -33,6 +33,8 @@ class FitResult:
 
     model: HeadedEncoder
     metrics: Metrics
+    outputs: FloatArray
+    """Its last ones on the dev set, as `predict` gives them."""
     history: list[dict[str, float]]
     """epoch, train_loss (mean since the entry before), dev_loss, and the task's metrics."""
     seconds: float
@@ -164,4 +166,4 @@ def fit(
                     }
                 )
                 losses.clear()
-    return FitResult(model.eval(), metrics, history, time.perf_counter() - began)
+    return FitResult(model.eval(), metrics, outputs, history, time.perf_counter() - began)

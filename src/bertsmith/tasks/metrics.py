@@ -20,6 +20,8 @@ from bertsmith.types import FloatArray, IntArray
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
     "f1": "F1",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",

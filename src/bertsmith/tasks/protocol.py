@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -48,21 +49,25 @@ class Protocol(Config):
         return self.epochs * math.ceil(examples / self.batch_size)
 
 
-def choose_protocol(model: ModelConfig, train_examples: int, **given: Any) -> Protocol:
+def choose_protocol(
+    model: ModelConfig, train_examples: int, usual: Mapping[str, Any] | None = None, **given: Any
+) -> Protocol:
     """`given` where it is not None, else what suits the model and the amount of data.
 
     The rate falls with the hidden size: 1e-3 for 128 (measured: docs/results.md), 2.9e-4 for
     256, 4e-5 for BERT-base's 768 (the middle of the paper's 2e-5 to 5e-5). Three epochs, or
-    as many more as MIN_STEPS takes, within MAX_EPOCHS. Raises ConfigError for values that
-    make no sense.
+    as many more as MIN_STEPS takes. `usual` are a task's own values in their place. Raises
+    ConfigError for values that make no sense.
     """
+    usual = usual or {}
     chosen = {key: value for key, value in given.items() if value is not None}
-    batch_size = chosen.get("batch_size", 32)
+    batch_size = chosen.get("batch_size", usual.get("batch_size", 32))
     steps_per_epoch = max(1, math.ceil(train_examples / max(1, batch_size)))
     defaults = {
-        "epochs": max(3, math.ceil(MIN_STEPS / steps_per_epoch)),
         "lr": default_lr(model.hidden_size),
-        "max_length": min(128, model.max_position_embeddings),
+        **usual,
+        "epochs": max(usual.get("epochs", 3), math.ceil(MIN_STEPS / steps_per_epoch)),
+        "max_length": min(usual.get("max_length", 128), model.max_position_embeddings),
     }
     protocol = validate(Protocol, defaults | chosen, where="fine-tuning")
     if protocol.max_length > model.max_position_embeddings:

@@ -63,6 +63,7 @@ FAMILY = Family(
         "encoder": Architecture("AlbertModel"),
         "sentence_order": Architecture("AlbertForPreTraining"),
         "masked_lm": Architecture("AlbertForMaskedLM"),
+        "tagger": Architecture("AlbertForTokenClassification"),
         "classifier": Architecture("AlbertForSequenceClassification"),
     },
     prefix="albert.",

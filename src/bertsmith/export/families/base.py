@@ -19,6 +19,8 @@ Kind = Literal[
     "replaced_token",
     "encoder_decoder",
     "classifier",
+    "tagger",
+    "feature_tagger",
     "word_vectors",
 ]
 """A network: an encoder, and what it has on top."""

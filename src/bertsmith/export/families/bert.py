@@ -50,6 +50,7 @@ FAMILY = Family(
         "encoder": Architecture("BertModel"),
         "next_sentence": Architecture("BertForPreTraining"),
         "masked_lm": Architecture("BertForMaskedLM"),
+        "tagger": Architecture("BertForTokenClassification"),
         "classifier": Architecture("BertForSequenceClassification"),
     },
     prefix="bert.",

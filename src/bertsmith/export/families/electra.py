@@ -58,6 +58,7 @@ FAMILY = Family(
         "encoder": Architecture("ElectraModel"),
         "replaced_token": Architecture("ElectraForPreTraining"),
         "masked_lm": Architecture("ElectraForMaskedLM"),
+        "tagger": Architecture("ElectraForTokenClassification"),
         "classifier": Architecture(
             "ElectraForSequenceClassification",
             (("classifier.", "classifier.out_proj."), ("pooler.", "classifier.")),

@@ -119,6 +119,7 @@ FAMILY = Family(
     architectures={
         "encoder": Architecture("ModernBertModel"),
         "masked_lm": Architecture("ModernBertForMaskedLM"),
+        "tagger": Architecture("ModernBertForTokenClassification"),
         "classifier": Architecture("ModernBertForSequenceClassification"),
     },
     prefix="model.",

@@ -36,6 +36,8 @@ FAMILY = Family(
         "replaced_token": Architecture("ReplacedTokenDetector"),
         "encoder_decoder": Architecture("EncoderDecoder"),
         "masked_lm": Architecture("MaskedLM"),
+        "tagger": Architecture("TokenClassifier"),
+        "feature_tagger": Architecture("FeatureTagger"),
         "classifier": Architecture("SequenceClassifier"),
         "word_vectors": Architecture("Word2Vec"),
     },
