@@ -22,7 +22,7 @@ docs: $(VENV)/.ready
 	$(BIN)/python -m bertsmith.cli.reference > docs/commands.md
 
 bench: $(VENV)/.ready
-	for name in startup pretrain electra corpus kill; do $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+	for name in startup pretrain electra corpus embed kill; do $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bertsmith needs Python 3.11 or newer")'

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         load_tokenizer,
         save_model,
     )
+    from bertsmith.jobs.embed import embed, embed_file
     from bertsmith.jobs.fill import fill
     from bertsmith.jobs.finetune import finetune
     from bertsmith.jobs.glue import glue
     from bertsmith.jobs.predict import evaluate_file, predict_file
     from bertsmith.jobs.pretrain import load_config, pretrain
     from bertsmith.jobs.quickstart.run import quickstart
+    from bertsmith.jobs.search import search
     from bertsmith.text.corpus import Corpus, build_corpus
     from bertsmith.text.sources import read_documents, read_texts
     from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
@@ -44,12 +46,14 @@ _HOMES = {
     "bertsmith.export.huggingface": (
         *("load_classifier", "load_encoder", "load_masked_lm", "load_tokenizer", "save_model"),
     ),
+    "bertsmith.jobs.embed": ("embed", "embed_file"),
     "bertsmith.jobs.fill": ("fill",),
     "bertsmith.jobs.finetune": ("finetune",),
     "bertsmith.jobs.glue": ("glue",),
     "bertsmith.jobs.predict": ("evaluate_file", "predict_file"),
     "bertsmith.jobs.pretrain": ("load_config", "pretrain"),
     "bertsmith.jobs.quickstart.run": ("quickstart",),
+    "bertsmith.jobs.search": ("search",),
     "bertsmith.text.corpus": ("Corpus", "build_corpus"),
     "bertsmith.text.sources": ("read_documents", "read_texts"),
     "bertsmith.text.tokenizer": ("Tokenizer", "train_tokenizer"),
@@ -70,6 +74,9 @@ __all__ = [  # noqa: RUF022 - in the order of the journey
     "predict_file",
     "evaluate_file",
     "fill",
+    "embed",
+    "embed_file",
+    "search",
     "similarity",
     "load_encoder",
     "load_masked_lm",

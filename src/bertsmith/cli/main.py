@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("bertsmith.cli.predict:predict", "Label texts with a fine-tuned model."),
     "evaluate": ("bertsmith.cli.predict:evaluate", "Score a fine-tuned model on a labelled file."),
     "fill": ("bertsmith.cli.fill:fill", "Fill the [MASK]s of a text."),
+    "embed": ("bertsmith.cli.embed:embed", "Turn texts into vectors."),
+    "search": ("bertsmith.cli.embed:search", "Find the texts nearest to a query."),
     "similar": ("bertsmith.cli.vectors:similar", "Name the words nearest to a word."),
     "analogies": ("bertsmith.cli.vectors:analogies", "Score word vectors on analogies."),
     "wordsim": ("bertsmith.cli.vectors:wordsim", "Compare word vectors with people's ratings."),

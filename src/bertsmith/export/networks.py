@@ -30,6 +30,7 @@ from bertsmith.nn.models import (
     SequenceClassifier,
     TokenClassifier,
 )
+from bertsmith.nn.sentence import SentenceEncoder
 from bertsmith.nn.word2vec import Word2Vec
 
 PAIR_PARTS = ("next_sentence", "sentence_order")
@@ -42,6 +43,8 @@ H = TypeVar("H", bound=HeadedEncoder)
 def kind_of(model: nn.Module) -> Kind:
     """What `model` is. Raises TypeError for a class of networks that no format is known for."""
     match model:
+        case SentenceEncoder():
+            return "encoder"
         case SequenceClassifier():
             return "classifier"
         case TokenClassifier():
