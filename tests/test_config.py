@@ -106,6 +106,18 @@ def test_stages_are_checked_and_written() -> None:
     assert resolve(DEFAULTS, pair).data.at(0.5).masking == "word"
 
 
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ({"position_offset": 2, "positions": "rotary"}, "position_offset goes with positions"),
+        ({"tied": False, "num_decoder_layers": 2}, "tied must be true"),
+    ],
+)
+def test_choices_that_do_not_go_together(model: dict[str, object], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        resolve(DEFAULTS, {"model": model})
+
+
 def test_assignments() -> None:
     tables = parse_assignments(["optim.lr=1e-4", "recipe=bert", 'log.fill=["a [MASK]"]'])
     assert tables == {"optim": {"lr": 1e-4}, "recipe": "bert", "log": {"fill": ["a [MASK]"]}}

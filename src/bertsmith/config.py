@@ -43,7 +43,9 @@ class ModelConfig(Config):
     Devlin et al. 2019 (BERT) is norm "post", positions "learned", feed_forward "gelu",
     bias true. Warner et al. 2024 (ModernBERT) is norm "pre", positions "rotary",
     feed_forward "geglu", bias false. Lan et al. 2020 (ALBERT) is BERT with feed_forward
-    "gelu_tanh", an embedding_size of its own and share "all". Raffel et al. 2020 (T5) is norm
+    "gelu_tanh", an embedding_size of its own and share "all". Liu et al. 2019 (RoBERTa) is BERT
+    with one token type and a position_offset of 2; Sanh et al. 2019 (DistilBERT) BERT without
+    token types and with pooler "relu". Raffel et al. 2020 (T5) is norm
     "pre" of norm_kind "rms" without embedding_norm, positions "relative", feed_forward "relu",
     bias false, scale_logits true, with as many decoder layers as encoder layers.
     """
@@ -60,11 +62,15 @@ class ModelConfig(Config):
     """Which parameters, with their norms, are the same in every layer."""
     intermediate_size: int = Field(1024, ge=1, le=1 << 20)
     max_position_embeddings: int = Field(512, ge=1, le=1 << 20)
+    position_offset: int = Field(0, ge=0, le=1024)
+    """Rows of the position table before the first token's: RoBERTa's padding id + 1."""
     type_vocab_size: int = Field(2, ge=0, le=1024)
     """Token types (sentence A, sentence B); 0: none, as in ModernBERT."""
     norm: Literal["post", "pre"] = "post"
     norm_kind: Literal["layer", "rms"] = "layer"
     """LayerNorm, or RMSNorm, which only scales (Zhang & Sennrich 2019)."""
+    tied: bool = True
+    """Whether words are told by their own embeddings; else by an output matrix apart."""
     embedding_norm: bool = True
     """Whether embeddings are normalised; a pre-norm network's first layer has no norm then."""
     positions: Literal["learned", "rotary", "relative"] = "learned"
@@ -82,9 +88,9 @@ class ModelConfig(Config):
     pooling: Literal["cls", "mean"] = "cls"
     """What a classifier sees of a sequence: [CLS], which only an objective on whole sequences
     (next sentence) trains, or the mean of its tokens."""
-    pooler: Literal["tanh", "gelu"] = "tanh"
-    """Activation of a post-norm classifier's layer between pooling and classes: BERT's tanh, or
-    ELECTRA's GELU."""
+    pooler: Literal["tanh", "gelu", "relu"] = "tanh"
+    """Activation of a post-norm classifier's layer between pooling and classes: BERT's tanh,
+    ELECTRA's GELU, or DistilBERT's ReLU."""
     generator_size: float = Field(0.25, gt=0, le=1)
     """ELECTRA's generator: its width as a share of the discriminator's; nothing elsewhere."""
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -113,6 +119,10 @@ class ModelConfig(Config):
             raise ValueError("causal is for an encoder alone: a decoder is so of itself")
         if self.num_decoder_layers and self.positions == "rotary":
             raise ValueError("a decoder has learned or relative positions, not rotary ones")
+        if self.position_offset and self.positions != "learned":
+            raise ValueError('position_offset goes with positions "learned"')
+        if self.num_decoder_layers and not self.tied:
+            raise ValueError("a decoder says words by their embeddings: tied must be true")
         if self.num_decoder_layers and (self.share != "none" or self.embedding_size):
             raise ValueError('a decoder goes with share "none" and embedding_size 0')
         if self.share != "none" and self.norm == "pre":

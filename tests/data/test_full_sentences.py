@@ -31,7 +31,9 @@ def test_segments_go_on_into_the_next_document() -> None:
     ]
     plan = plan_full_sentences(corpus, corpus.ranges, 14)
     assert read(plan, corpus)[1] == [CLS, *range(9, 20), SEP]
-    segment = plan_full_sentences(corpus, corpus.ranges, 12).read(corpus, VOCABULARY, 0)
+    plan = plan_full_sentences(corpus, corpus.ranges, 12)
+    assert plan.begins.tolist() == [0, 9, 11, 20]
+    segment = plan.read(corpus, VOCABULARY, 0)
     assert np.flatnonzero(segment.is_special).tolist() == [0, 6, 11]
     assert segment.word_starts[[0, 1, 6, 7, 11]].all()
     assert not segment.token_type_ids.any()

@@ -10,9 +10,11 @@ from torch import Tensor
 from transformers import (
     AlbertConfig,
     BertConfig,
+    DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
     PreTrainedModel,
+    RobertaConfig,
 )
 
 from bertsmith.types import Example
@@ -62,6 +64,38 @@ def electra_config(**changes: Any) -> ElectraConfig:
     return ElectraConfig(**(sizes | changes))
 
 
+def roberta_config(**changes: Any) -> RobertaConfig:
+    """Padded with 0, as the tests pad: 0 is no token of theirs."""
+    sizes = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 70,
+        "max_position_embeddings": 513,
+        "type_vocab_size": 1,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "layer_norm_eps": 1e-5,
+        "initializer_range": 0.1,
+    }
+    return RobertaConfig(**(sizes | changes))
+
+
+def distilbert_config(**changes: Any) -> DistilBertConfig:
+    sizes = {
+        "vocab_size": VOCABULARY,
+        "dim": 48,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 70,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.1,
+    }
+    return DistilBertConfig(**(sizes | changes))
+
+
 def modernbert_config(**changes: Any) -> ModernBertConfig:
     layers = changes.get("num_hidden_layers", 3)
     rope = {"rope_type": "default", "rope_theta": 5_000.0}
@@ -91,6 +125,8 @@ def make_peer(architecture: str, **changes: Any) -> PreTrainedModel:
         "Albert": albert_config,
         "Electra": electra_config,
         "Modern": modernbert_config,
+        "Roberta": roberta_config,
+        "DistilBert": distilbert_config,
     }
     config = next(make for start, make in families.items() if architecture.startswith(start))
     model = getattr(transformers, architecture)(config(**changes)).eval()
@@ -103,7 +139,7 @@ def make_peer(architecture: str, **changes: Any) -> PreTrainedModel:
 def run_peer(model: PreTrainedModel, examples: list[Example], **options: Any) -> Any:
     """transformers' outputs for a padded batch, in the order of `examples`."""
     inputs = padded(examples)
-    if model.config.model_type == "modernbert":
+    if model.config.model_type in ("modernbert", "distilbert"):
         del inputs["token_type_ids"]
     return model(**inputs, **options)
 

@@ -45,7 +45,20 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "electra": ("Electra", {}),
     "electra-of-one-width": ("Electra", {"embedding_size": 48, "type_vocab_size": 1}),
     "electra-wide-embeddings": ("Electra", {"embedding_size": 60, "num_hidden_layers": 5}),
+    "bert-untied": ("Bert", {"tie_word_embeddings": False}),
+    "albert-untied": ("Albert", {"tie_word_embeddings": False}),
+    "electra-untied": ("Electra", {"tie_word_embeddings": False}),
+    "roberta": ("Roberta", {}),
+    "roberta-one-head": ("Roberta", {"num_attention_heads": 1, "num_hidden_layers": 1}),
+    "roberta-sixteen-heads": ("Roberta", {"num_attention_heads": 16, "num_hidden_layers": 5}),
+    "roberta-two-token-types": ("Roberta", {"type_vocab_size": 2, "layer_norm_eps": 0.1}),
+    "roberta-untied": ("Roberta", {"tie_word_embeddings": False}),
+    "distilbert": ("DistilBert", {}),
+    "distilbert-sixteen-heads": ("DistilBert", {"n_heads": 16, "n_layers": 5}),
+    "distilbert-sines": ("DistilBert", {"sinusoidal_pos_embds": True, "n_heads": 1}),
+    "distilbert-untied": ("DistilBert", {"tie_word_embeddings": False}),
     "modernbert": ("ModernBert", {}),
+    "modernbert-untied": ("ModernBert", {"tie_word_embeddings": False}),
     "modernbert-mean": ("ModernBert", {"classifier_pooling": "mean"}),
     "modernbert-one-head": ("ModernBert", {"num_attention_heads": 1, "num_hidden_layers": 1}),
     "modernbert-eight-heads": ("ModernBert", {"num_attention_heads": 8, "num_hidden_layers": 5}),
@@ -112,6 +125,14 @@ OURS: dict[str, ModelConfig] = {
         layer_norm_eps=1e-5,
     ),
 }
+OURS["roberta"] = OURS["bert"].model_copy(
+    update={"position_offset": 1, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+)
+OURS["distilbert"] = OURS["bert"].model_copy(update={"pooler": "relu", "type_vocab_size": 0})
+OURS |= {
+    f"{name}-untied": OURS[name].model_copy(update={"tied": False})
+    for name in ("bert", "albert", "roberta", "distilbert", "modernbert")
+}
 OURS["modernbert-mean"] = OURS["modernbert"].model_copy(update={"pooling": "mean"})
 BY_OURS = pytest.mark.parametrize("config", OURS.values(), ids=OURS)
 
@@ -169,7 +190,9 @@ def test_encoder_of_transformers(family: str, changes: dict[str, Any], tmp_path:
             torch.testing.assert_close(ours, theirs[index, :, :size, :size], **TOLERANCE)
 
 
-@pytest.mark.parametrize("family", ["Bert", "Albert", "Electra", "ModernBert"])
+@pytest.mark.parametrize(
+    "family", ["Bert", "Albert", "Electra", "Roberta", "DistilBert", "ModernBert"]
+)
 @pytest.mark.parametrize("lengths", [(1,), (512,), (512, 1, 511, 77)])
 @torch.no_grad()
 def test_extreme_lengths(family: str, lengths: tuple[int, ...], tmp_path: Path) -> None:
@@ -312,7 +335,8 @@ def test_our_classifier_in_transformers(
     torch.testing.assert_close(class_logits(model, flat(examples)), expected, **TOLERANCE)
     assert peer.config.id2label == dict(enumerate(labels))
     assert peer.config.label2id == {label: index for index, label in enumerate(labels)}
-    from_pretrained(transformers.AutoModel, tmp_path, heads=True)
+    pooler = not config.position_offset  # RoBERTa's classifiers have a layer of their own
+    from_pretrained(transformers.AutoModel, tmp_path, heads=True, pooler=pooler)
 
 
 def from_pretrained(
@@ -428,7 +452,8 @@ def test_fine_tuning_starts_from_what_pre_training_left(
     weight = model.encoder.embeddings.word.weight
     with torch.no_grad():
         weight.add_(1)  # one model's weights are no other's, and not the file's
-    assert torch.equal(load_encoder(tmp_path).embeddings.word.weight, pretrained.embedding)
+    kept = pretrained.encoder.embeddings.word.weight
+    assert torch.equal(load_encoder(tmp_path).embeddings.word.weight, kept)
 
 
 def test_an_encoder_without_a_pooler_gets_a_fresh_one(tmp_path: Path) -> None:

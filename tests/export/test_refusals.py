@@ -43,6 +43,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes
         "BertForTokenClassification",
         "AlbertForPreTraining",
         "ElectraForPreTraining",
+        "RobertaForMaskedLM",
+        "DistilBertForMaskedLM",
         "ModernBertForMaskedLM",
     ):
         folder = tmp_path_factory.mktemp(architecture)
@@ -227,6 +229,37 @@ def test_electra_that_we_cannot_compute(
     sound: dict[str, dict[str, bytes]], tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     folder = lay_out(sound["ElectraForPreTraining"], tmp_path / "model")
+    change_config(folder, **changes)
+    assert reason in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "reason"),
+    [
+        ("Roberta", {"pad_token_id": 513}, "pad_token_id 513 leaves no position of 513"),
+        ("Roberta", {"pad_token_id": -1}, "pad_token_id -1 leaves no position"),
+        ("Roberta", {"pad_token_id": [0]}, "pad_token_id [0] leaves no position"),
+        ("Roberta", {"max_position_embeddings": "many"}, "leaves no position of 'many'"),
+        ("Roberta", {"max_position_embeddings": 514}, "where config.json says [514, 48]"),
+        ("Roberta", {"hidden_act": "gelu_new"}, "hidden_act 'gelu_new' is not supported"),
+        ("Roberta", {"is_decoder": True}, "is_decoder True is not supported"),
+        ("Roberta", {"tie_word_embeddings": 3}, "tied"),
+        ("DistilBert", {"activation": "relu"}, "activation 'relu' is not supported"),
+        ("DistilBert", {"dim": None}, "lacks dim"),
+        ("DistilBert", {"dim": 96}, "where config.json says [99, 96]"),
+        ("DistilBert", {"seq_classif_dropout": 2}, "classifier_dropout 2 is no rate"),
+        ("DistilBert", {"tie_word_embeddings": False}, "lacks vocab_projector.weight"),
+    ],
+    ids=str,
+)
+def test_roberta_and_distilbert_that_we_cannot_compute(
+    sound: dict[str, dict[str, bytes]],
+    tmp_path: Path,
+    family: str,
+    changes: dict[str, Any],
+    reason: str,
+) -> None:
+    folder = lay_out(sound[f"{family}ForMaskedLM"], tmp_path / "model")
     change_config(folder, **changes)
     assert reason in refusal(folder)
 

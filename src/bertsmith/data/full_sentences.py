@@ -8,6 +8,7 @@ together, one segment a round, so that a plan takes as many rounds as a stretch 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,13 @@ class FullSentences:
 
     def __len__(self) -> int:
         return len(self.begin)
+
+    @cached_property
+    def begins(self) -> IntArray:
+        """See Segments."""
+        document = np.searchsorted(self.offsets, self.begin, side="right") - 1
+        begins: IntArray = self.begin - self.offsets[document] + self.documents[document, 0]
+        return begins
 
     @property
     def lengths(self) -> IntArray:

@@ -100,10 +100,17 @@ def load_tokenizer(folder: str | Path | ModelFolder) -> Tokenizer:
 
 
 def require_fit(tokenizer: Tokenizer, config: ModelConfig, where: Path, mend: str) -> None:
-    """ModelError where `tokenizer` has more tokens than a model of `config`."""
+    """ModelError where `tokenizer` has more tokens than a model of `config`, or other padding."""
     if tokenizer.vocab_size > config.vocab_size:
         raise ModelError(
             f"the tokenizer has {tokenizer.vocab_size} tokens, the model {config.vocab_size}",
+            where=where,
+            mend=mend,
+        )
+    if config.position_offset not in (0, tokenizer.pad_id + 1):
+        raise ModelError(
+            f"the tokenizer pads with {tokenizer.pad_id}, the model with "
+            f"{config.position_offset - 1}",
             where=where,
             mend=mend,
         )

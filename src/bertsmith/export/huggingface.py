@@ -3,11 +3,11 @@
     config.json  model.safetensors  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
     vectors.txt (word2vec alone: its vectors in their own text format)
 
-Five families are written so that transformers computes our numbers: "bert" (Devlin et al.
-2019), "albert" (Lan et al. 2020), "electra" (Clark et al. 2020), "modernbert" (Warner et al.
-2024) and "t5" (Raffel et al. 2020). Any other ModelConfig, an ablation, is written as model_type
-"bertsmith", which only bertsmith reads. No pickle is ever read, and no code that comes with a
-model is ever run.
+Seven families are written so that transformers computes our numbers: "bert" (Devlin et al.
+2019), "albert" (Lan et al. 2020), "electra" (Clark et al. 2020), "roberta" (Liu et al. 2019),
+"distilbert" (Sanh et al. 2019), "modernbert" (Warner et al. 2024) and "t5" (Raffel et al.
+2020). Any other ModelConfig, an ablation, is written as model_type "bertsmith", which only
+bertsmith reads. No pickle is ever read, and no code that comes with a model is ever run.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def save_model(
         content["bertsmith"] = dict(extra_config)
     neutral = {neutral_name(own, config): part for own, part in model.state_dict().items()}
     state = disk_state(neutral, family, kind)
-    text = card or model_card(folder.name, architecture=architecture, labels=names)
+    text = card or model_card(
+        folder.name, architecture=architecture, labels=names, mask=tokenizer.specials[-1]
+    )
     with replace_folder(folder, holds=CONFIG, error=ModelError) as temporary:
         (temporary / CONFIG).write_text(_dumps(content), "utf-8")
         (temporary / "README.md").write_text(text, "utf-8")

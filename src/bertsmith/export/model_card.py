@@ -33,8 +33,8 @@ class _Use:
 
     task: str  # transformers' name of it
     loader: str
-    command: str  # with {name}
-    sample: str
+    command: str  # with {name}, {mask}
+    sample: str  # with {mask}
     code: str = _PIPELINE  # for transformers, with {task}, {name}, {sample}
     what: str = "A pre-trained encoder"
 
@@ -51,8 +51,8 @@ _TAGGER = _Use(
 _MASKED_LM = _Use(
     "fill-mask",
     "load_masked_lm",
-    'bertsmith fill {name} "the [MASK] is here"',
-    "the [MASK] is here",
+    'bertsmith fill {name} "the {mask} is here"',
+    "the {mask} is here",
 )
 _ENCODER = _Use(
     "feature-extraction",
@@ -97,8 +97,10 @@ def model_card(
     scores: Mapping[str, object] | None = None,
     limits: Sequence[str] = (),
     labels: Sequence[str] | None = None,
+    mask: str = "[MASK]",
 ) -> str:
-    """Render the card. `architecture` is the class in config.json; `labels` make it a classifier.
+    """Render the card. `architecture` is the class in config.json; `labels` make it a classifier;
+    `mask` is the tokenizer's token for what is to be found.
 
     `sizes`, `training` and `scores` become tables, in the order given. The licence is left
     to whoever publishes the model.
@@ -117,7 +119,7 @@ def model_card(
         _section("Training", _table("setting", training)),
         _section("Scores", _table("score", scores)),
         _section("Labels", ", ".join(f"`{label}`" for label in labels or ())),
-        _section("Use", _usage(name, use, published)),
+        _section("Use", _usage(name, use, published, mask)),
         _section("Limits", "\n".join(f"- {limit}" for limit in (*limits, *_limits(data)))),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -171,10 +173,11 @@ def _cell(value: object) -> str:
     return " ".join(shown.split()).replace("|", "\\|")
 
 
-def _usage(name: str, use: _Use, published: bool) -> str:
+def _usage(name: str, use: _Use, published: bool, mask: str) -> str:
+    sample = use.sample.format(mask=mask)
     blocks = [
         "With bertsmith, from the shell and from Python:",
-        f"```sh\n{use.command.format(name=name)}\n```",
+        f"```sh\n{use.command.format(name=name, mask=mask)}\n```",
         "```python\n"
         f"from bertsmith.export.huggingface import {use.loader}, load_tokenizer\n\n"
         f'model = {use.loader}("{name}")\n'
@@ -183,6 +186,6 @@ def _usage(name: str, use: _Use, published: bool) -> str:
     if published:
         blocks += [
             "With transformers:",
-            f"```python\n{use.code.format(task=use.task, name=name, sample=use.sample)}```",
+            f"```python\n{use.code.format(task=use.task, name=name, sample=sample)}```",
         ]
     return "\n\n".join(blocks)

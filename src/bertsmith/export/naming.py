@@ -6,6 +6,7 @@ Every family is read and written through one set of neutral names, one prefix a 
     decoder.*           the decoder of an encoder-decoder, likewise
     transform.*         the layer between encoder and vocabulary
     vocabulary.bias     the bias of the vocabulary scores (the matrix is the word embedding)
+    untied.*            matrix and bias of the vocabulary scores, where the matrix is another
     pooler.*            BERT's tanh layer on [CLS]
     next_sentence.*     BERT's pair classifier
     sentence_order.*    ALBERT's
@@ -21,7 +22,7 @@ So a pre-trained pooler or transform reaches the head of a classifier by its nam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +43,7 @@ WORD_EMBEDDING = "encoder.embeddings.word.weight"
 _OURS: Replacements = (
     ("mlm_head.transform.", "transform."),
     ("mlm_head.bias", "vocabulary.bias"),
+    ("mlm_head.decoder.", "untied."),
     ("next_sentence_head.pooler.", "pooler."),
     ("next_sentence_head.classifier.", "next_sentence."),
     ("sentence_order_head.pooler.", "pooler."),
@@ -58,7 +60,9 @@ _OLD: Replacements = (
     (".LayerNorm.gamma", ".LayerNorm.weight"),
     (".LayerNorm.beta", ".LayerNorm.bias"),
 )
-_BARE = re.compile(r"(embeddings|embeddings_project|encoder|layers|final_norm|pooler)\.")
+_BARE = re.compile(
+    r"(embeddings|embeddings_project|encoder|transformer|layers|final_norm|pooler)\."
+)
 
 
 def neutral_name(own: str, config: ModelConfig) -> str:
@@ -66,6 +70,8 @@ def neutral_name(own: str, config: ModelConfig) -> str:
     if own.startswith("head.transform."):
         part = "pooler." if uses_pooler(config) else "transform."
         return part + own.removeprefix("head.transform.")
+    if own == "mlm_head.bias" and not config.tied:
+        return "untied.bias"
     return own if own.startswith("encoder.") else _replace(own, _OURS)
 
 
@@ -74,6 +80,8 @@ def disk_names(neutral: str, family: Family, kind: Kind | None) -> tuple[str, ..
 
     Several are laid one below the other (dimension 0).
     """
+    if neutral.startswith("untied.") and family.copies:
+        return (family.copies[0].removesuffix("weight") + neutral.removeprefix("untied."),)
     architecture = family.architectures.get(kind) if kind else None
     name = _replace(neutral, architecture.names if architecture else ())
     if name == neutral:
@@ -98,10 +106,17 @@ def today_names(names: Iterable[str], family: Family) -> dict[str, str]:
         if bare and _BARE.match(today):
             today = family.prefix + today
         found[today] = name
-    for head in ("cls.predictions.", "predictions."):
-        if f"{head}decoder.bias" in found:
-            found.setdefault(f"{head}bias", found[f"{head}decoder.bias"])
-    return found
+    return found | {twin: found[name] for twin, name in missing_twins(found).items()}
+
+
+def missing_twins(names: Collection[str]) -> dict[str, str]:
+    """Transformers' second name of a vocabulary bias, where only the other is in `names` -> it."""
+    pairs = [
+        (f"{head}{one}", f"{head}{other}")
+        for head in ("cls.predictions.", "predictions.", "lm_head.")
+        for one, other in (("bias", "decoder.bias"), ("decoder.bias", "bias"))
+    ]
+    return {twin: name for twin, name in pairs if name in names and twin not in names}
 
 
 def is_encoder(name: str, family: Family) -> bool:
@@ -128,7 +143,11 @@ def part_shapes(config: ModelConfig) -> dict[str, Shape]:
         for part, module in parts.items()
         for name, tensor in module.state_dict().items()
     }
-    return {**shapes, "vocabulary.bias": (config.vocab_size,)}
+    bias = (config.vocab_size,)
+    if config.tied:
+        return {**shapes, "vocabulary.bias": bias}
+    matrix = (config.vocab_size, config.embedding_width)
+    return {**shapes, "untied.weight": matrix, "untied.bias": bias}
 
 
 def tagger_shapes(

@@ -102,7 +102,8 @@ def load_masked_lm(folder: str | Path | ModelFolder) -> MaskedLM:
     Raises ModelError where the folder has no masked-LM head.
     """
     source = _source(folder)
-    if not (source.has("transform") and source.has("vocabulary")):
+    scores = "vocabulary" if source.config.tied else "untied"
+    if not (source.has("transform") and source.has(scores)):
         detects = source.has("replaced_token")
         mend = (
             "give the generator beside it" if detects else "give the model that pre-training left"

@@ -18,9 +18,9 @@ from bertsmith.export.weights import WEIGHTS, disk_state, write_weights
 from bertsmith.files import replace_folder
 from bertsmith.text.tokenizer import Tokenizer
 
-TABLES = (WORD_EMBEDDING, "vocabulary.bias")
-"""What has a row for each token: the word embedding, which is the output matrix too, and the
-bias of the scores."""
+TABLES = (WORD_EMBEDDING, "vocabulary.bias", "untied.weight", "untied.bias")
+"""What has a row for each token: the word embedding, which is mostly the output matrix too, and
+the bias of the scores."""
 
 
 def save_with_words(

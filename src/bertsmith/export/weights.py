@@ -19,6 +19,7 @@ from bertsmith.export.naming import (
     Shape,
     disk_names,
     is_encoder,
+    missing_twins,
     part_shapes,
     tagger_shapes,
     today_names,
@@ -44,6 +45,8 @@ def disk_state(state: Mapping[str, Tensor], family: Family, kind: Kind | None) -
     for neutral, tensor in state.items():
         names = disk_names(neutral, family, kind)
         named |= zip(names, tensor.chunk(len(names)), strict=True)
+    if "untied.weight" in state:
+        named |= {twin: named[name].clone() for twin, name in missing_twins(named).items()}
     return named
 
 

@@ -179,6 +179,7 @@ def _publish(
             sizes=sizes,
             training={**config.budget.model_dump(exclude_none=True), **config.optim.model_dump()},
             scores={f"held-out {key}": f"{value:.3f}" for key, value in evaluation.items()},
+            mask=setup.tokenizer.specials[-1],
         )
         save_model(out / name, network, setup.tokenizer, card=card)
 

@@ -101,15 +101,15 @@ class Setup:
                     mend="leave it out",
                 )
             return []
-        limit = self.config.model.max_position_embeddings
+        limit, mask = self.config.model.max_position_embeddings, self.tokenizer.specials[-1]
         for text in self.config.log.fill:
             ids = self.tokenizer.encode(text).ids
             if self.tokenizer.mask_id not in ids or len(ids) > limit:
                 raise ConfigError(
                     f"{text[:60]!r} has {len(ids)} tokens, {ids.count(self.tokenizer.mask_id)} "
-                    f"of them [MASK], and the model reads {limit}",
+                    f"of them {mask}, and the model reads {limit}",
                     where="log.fill",
-                    mend="give short texts with [MASK]",
+                    mend=f"give short texts with {mask}",
                 )
         configured = [Sample(text) for text in self.config.log.fill]
         return configured or heldout_samples(
@@ -143,6 +143,7 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
         config = resolve(config, {"model": {"vocab_size": tokenizer.vocab_size}})
     else:  # whose embedding may have rows to spare
         check_tokenizer(config.source, corpus)
+    _check_padding(config, tokenizer)
     lexicons = read_lexicons(config.data, tokenizer)
     digests = " ".join(f"{name} {lexicons[name].sha256}" for name in sorted(lexicons))
     config = resolve(config, {"data": {"lexicon": digests}})
@@ -207,6 +208,18 @@ def read_lexicons(data: DataConfig, tokenizer: Tokenizer) -> dict[Masking, Lexic
             )
         lexicons[masking] = Lexicon.load(path, tokenizer)
     return lexicons
+
+
+def _check_padding(config: RunConfig, tokenizer: Tokenizer) -> None:
+    """ConfigError where positions begin after another padding than the tokenizer's."""
+    offset, pad = config.model.position_offset, tokenizer.pad_id
+    if offset not in (0, pad + 1):
+        raise ConfigError(
+            f"{offset} goes with a tokenizer that pads with {offset - 1}, "
+            f"and the corpus' pads with {pad}",
+            where="model.position_offset",
+            mend=f"use one of `bertsmith tokenizer train --recipe roberta`, or set it to {pad + 1}",
+        )
 
 
 def _phase_seed(seed: int, phase: int) -> int:

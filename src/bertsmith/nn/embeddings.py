@@ -24,16 +24,17 @@ class Embeddings(nn.Module):
 
     Only learned positions have a table; with `type_vocab_size` 0 there is no segment table.
     Tables of `embedding_size` columns are projected to D (ALBERT, section 3.1; ELECTRA does the
-    same).
+    same). The first token's place in the position table is `position_offset` (RoBERTa, whose
+    padding has a place of its own).
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.embedding_width
         self.word = _table(config.vocab_size, size)
-        self.position = (
-            _table(config.max_position_embeddings, size) if config.positions == "learned" else None
-        )
+        self.position_offset = config.position_offset
+        places = config.max_position_embeddings + config.position_offset
+        self.position = _table(places, size) if config.positions == "learned" else None
         self.token_type = _table(config.type_vocab_size, size) if config.type_vocab_size else None
         self.norm = layer_norm(config, size) if config.embedding_norm else nn.Identity()
         self.dropout = Dropout(config.dropout)
@@ -45,9 +46,11 @@ class Embeddings(nn.Module):
         """(T, D)."""
         hidden_TD: Tensor = self.word(batch.input_ids)
         if self.position is not None:
-            hidden_TD = hidden_TD + self.position(batch.position_ids)
+            hidden_TD = hidden_TD + self.position(batch.position_ids + self.position_offset)
         if self.token_type is not None:
-            hidden_TD = hidden_TD + self.token_type(batch.token_type_ids)
+            only_one = self.token_type.num_embeddings == 1  # whatever a tokenizer calls it
+            types = self.token_type.weight if only_one else self.token_type(batch.token_type_ids)
+            hidden_TD = hidden_TD + types
         hidden_TD = self.dropout(self.norm(hidden_TD))
         return hidden_TD if self.projection is None else self.projection(hidden_TD)
 

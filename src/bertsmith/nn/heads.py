@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,12 +33,21 @@ POOLING = {"cls": first_tokens, "mean": mean_tokens}
 """`ModelConfig.pooling`."""
 
 
+POOLERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+}
+"""`ModelConfig.pooler`."""
+
+
 class Pooler(nn.Module):
-    """A linear layer and tanh, on [CLS] (BERT's released code), or GELU (ELECTRA's classifiers)."""
+    """A linear layer and tanh, on [CLS] (BERT's released code), GELU (ELECTRA's classifiers), or
+    ReLU (DistilBERT's)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.activation = torch.tanh if config.pooler == "tanh" else functional.gelu
+        self.activation = POOLERS[config.pooler]
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         initialise(self, config.initializer_range)
 
@@ -64,16 +75,23 @@ class Transform(nn.Module):
 
 
 class MaskedLMHead(nn.Module):
-    """Scores over the vocabulary. The output matrix is the input embedding, passed in: tied."""
+    """Scores over the vocabulary. The output matrix is passed in: the input embedding, where they
+    are tied, else `decoder`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.transform = Transform(config)
+        self.decoder = (
+            None
+            if config.tied
+            else nn.Linear(config.embedding_width, config.vocab_size, bias=False)
+        )
+        initialise(self, config.initializer_range)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
-    def forward(self, hidden_MD: Tensor, embedding_VD: Tensor) -> Tensor:
+    def forward(self, hidden_MD: Tensor, matrix_VD: Tensor) -> Tensor:
         """Logits (M, V) for the M rows given: pass masked positions only."""
-        return functional.linear(self.transform(hidden_MD), embedding_VD, self.bias)
+        return functional.linear(self.transform(hidden_MD), matrix_VD, self.bias)
 
 
 class ReplacedTokenHead(nn.Module):

@@ -28,8 +28,8 @@ from bertsmith.types import Batch
 class MaskedLM(nn.Module):
     """What pre-training trains: encoder, masked-LM head, and BERT's or ALBERT's pair head.
 
-    The output matrix is the input word embedding. With a causal encoder it is a language model:
-    what it says at a token is about the next one.
+    The output matrix is the input word embedding, unless the config wants one apart. With a
+    causal encoder it is a language model: what it says at a token is about the next one.
     """
 
     def __init__(
@@ -43,8 +43,10 @@ class MaskedLM(nn.Module):
 
     @property
     def embedding(self) -> Tensor:
-        """The tied word embedding, (V, embedding width)."""
-        return self.encoder.embeddings.word.weight
+        """What scores words: the word embedding where it is tied, (V, embedding width)."""
+        decoder = self.mlm_head.decoder
+        weight = self.encoder.embeddings.word.weight if decoder is None else decoder.weight
+        return weight
 
     def forward(self, batch: Batch) -> Tensor:
         """The encoder's vectors, (T, D)."""

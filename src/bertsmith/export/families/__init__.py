@@ -7,13 +7,24 @@ class in each family that has one, and its network in `bertsmith.export.networks
 from __future__ import annotations
 
 from bertsmith.config import ModelConfig
-from bertsmith.export.families import albert, bert, electra, modernbert, own, t5
+from bertsmith.export.families import (
+    albert,
+    bert,
+    distilbert,
+    electra,
+    modernbert,
+    own,
+    roberta,
+    t5,
+)
 from bertsmith.export.families.base import Family, Kind
 
 FAMILIES: tuple[Family, ...] = (
     bert.FAMILY,
     albert.FAMILY,
     electra.FAMILY,
+    roberta.FAMILY,
+    distilbert.FAMILY,
     modernbert.FAMILY,
     t5.FAMILY,
     own.FAMILY,

@@ -52,7 +52,8 @@ class Family:
     qkv: tuple[str, ...]
     """The parts of our joint projection; none where it is joint on disk."""
     copies: tuple[str, ...]
-    """Where a file that stores the tied word embedding more than once has it."""
+    """Where a file that stores the tied word embedding more than once has it; the first is the
+    output matrix, where that is another."""
     computes: Callable[[ModelConfig], bool]
     """Whether its networks do exactly what a config says."""
     to_json: Callable[[ModelConfig, SpecialIds, float], Json]
@@ -94,13 +95,15 @@ LAYER_QKV = ("self.query", "self.key", "self.value")
 
 
 def is_plain(config: ModelConfig) -> bool:
-    """Whether `config` is an encoder alone, with LayerNorm, on its embeddings too."""
+    """Whether `config` is an encoder alone, with LayerNorm, on its embeddings too, and with
+    positions from 0."""
     return (
         config.norm_kind == "layer"
         and config.embedding_norm
         and not config.inner_dropout
         and not config.causal
         and not config.num_decoder_layers
+        and not config.position_offset
     )
 
 
@@ -123,7 +126,7 @@ def sizes_to_json(config: ModelConfig, special_ids: SpecialIds) -> Json:
         "max_position_embeddings": config.max_position_embeddings,
         "initializer_range": config.initializer_range,
         "pad_token_id": special_ids["pad"],
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
         "dtype": "float32",
     }
 
@@ -160,6 +163,7 @@ def bert_like_from_json(
         "type_vocab_size": content.get("type_vocab_size", 2),
         "layer_norm_eps": content.get("layer_norm_eps", 1e-12),
         "initializer_range": content.get("initializer_range", 0.02),
+        "tied": content.get("tie_word_embeddings", True),
     }
 
 

@@ -86,6 +86,7 @@ def _from_json(content: Json, where: Path) -> tuple[Json, Any]:
         "layer_norm_eps": content.get("norm_eps", 1e-5),
         "initializer_range": content.get("initializer_range", 0.02),
         "rope_theta": _rope_theta(content, where),
+        "tied": content.get("tie_word_embeddings", True),
     }
     return values, content.get("classifier_dropout", 0.0)
 
