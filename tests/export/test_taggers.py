@@ -49,7 +49,9 @@ def logits_of(model: nn.Module, examples: list[Example]) -> list[Tensor]:
     return by_example(model(batch), batch)
 
 
-@pytest.mark.parametrize("family", ["Bert", "Albert", "Electra", "ModernBert"])
+@pytest.mark.parametrize(
+    "family", ["Bert", "Albert", "Electra", "Roberta", "DistilBert", "ModernBert"]
+)
 def test_a_tagger_of_transformers(family: str, tmp_path: Path) -> None:
     peer = make_peer(f"{family}ForTokenClassification", num_labels=5)
     peer.save_pretrained(tmp_path)
@@ -64,7 +66,10 @@ def test_a_tagger_of_transformers(family: str, tmp_path: Path) -> None:
         load_classifier(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["bert", "bert-one-token-type", "albert", "electra", "modernbert"])
+@pytest.mark.parametrize(
+    "name",
+    ["bert", "bert-one-token-type", "albert", "electra", "roberta", "distilbert", "modernbert"],
+)
 @pytest.mark.parametrize("crf", [False, True])
 def test_our_tagger_in_transformers(
     name: str, crf: bool, tokenizer: Tokenizer, tmp_path: Path
