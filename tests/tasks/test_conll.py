@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bertsmith.errors import DataError
-from bertsmith.tasks.conll import Sentence, open_sentences, read_sentences
+from bertsmith.tasks.conll import open_sentences, read_sentences
+from bertsmith.tasks.sentences import Sentence
 from bertsmith.tasks.tables import Columns
 
 CONLL = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n\nPeter NNP I-NP I-PER\n"

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertsmith.errors import DataError
-from bertsmith.tasks.conll import Sentence
 from bertsmith.tasks.schemes import (
     Span,
     may_follow,
@@ -19,6 +18,7 @@ from bertsmith.tasks.schemes import (
     spans_of,
     tags_of,
 )
+from bertsmith.tasks.sentences import Sentence
 from bertsmith.tasks.span_scores import score_spans
 
 IOB = st.lists(st.sampled_from(["O", "B-A", "I-A", "B-B", "I-B"]), min_size=1, max_size=9)

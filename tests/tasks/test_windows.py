@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertsmith.errors import ConfigError
-from bertsmith.tasks.conll import sentence_of
+from bertsmith.tasks.sentences import sentence_of
 from bertsmith.tasks.windows import CONTEXT, encode_sentences, windows
 from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
 from wordpieces import wordpiece

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bertsmith.errors import DataError
-from bertsmith.tasks.conll import Sentence
+from bertsmith.tasks.sentences import Sentence
 from bertsmith.types import BoolArray
 
 Scheme = Literal["plain", "IOB1", "IOB2", "BIOES"]

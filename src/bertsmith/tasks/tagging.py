@@ -28,7 +28,7 @@ from bertsmith.nn.crf import Rules
 from bertsmith.nn.features import AnyTagger, FeatureTagger, Layers, TaggerKind, tagger_of
 from bertsmith.nn.models import HeadedEncoder, is_word, model_device, word_counts
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
-from bertsmith.tasks.conll import Sentence, open_sentences, read_sentences, sentence_of
+from bertsmith.tasks.conll import open_sentences, read_sentences
 from bertsmith.tasks.labels import in_order, require_known
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_classes, score_each_class
 from bertsmith.tasks.schemes import (
@@ -43,6 +43,7 @@ from bertsmith.tasks.schemes import (
     split_tag,
     tags_of,
 )
+from bertsmith.tasks.sentences import Sentence, sentence_of
 from bertsmith.tasks.span_scores import SpanMetrics, score_spans
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.tasks.tagging_errors import worst_mistakes

@@ -14,7 +14,7 @@ import numpy as np
 
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.base import Encoded
-from bertsmith.tasks.conll import Sentence
+from bertsmith.tasks.sentences import Sentence
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example, IntArray
 
