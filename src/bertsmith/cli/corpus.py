@@ -180,6 +180,8 @@ def phrases(
     different neighbours. Names and terms crowd in few documents. The files are plain lists, to
     be edited, for masking by phrases and entities.
     """
+    from rich.cells import cell_len
+
     from bertsmith.jobs.progress import Bar
     from bertsmith.text.corpus import Corpus
     from bertsmith.text.phrases import find_phrases, write_phrases
@@ -201,7 +203,7 @@ def phrases(
     click.echo(f"{'phrase':<32} {'count':>9}  cohesion  freedom  burst")
     for one in found.phrases[:show]:
         measures = f"{one.count:>9,}  {one.cohesion:8.2f}  {one.freedom:7.2f}  {one.burst:5.2f}"
-        click.echo(f"{one.text:<32} {measures}")
+        click.echo(f"{one.text}{' ' * (32 - cell_len(one.text))} {measures}")
     least = f"of {found.min_count:,} occurrences or more"
     click.echo(f"\nphrases   {out}: {len(found.phrases):,}, {least}")
     if entities is not None:
