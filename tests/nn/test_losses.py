@@ -11,11 +11,14 @@ from torch.nn import functional
 
 from bertsmith.nn import losses
 from bertsmith.nn.losses import (
+    choice_loss,
+    grouped_cross_entropy,
     masked_lm_loss,
     masked_lm_loss_and_sample,
     next_sentence_loss,
     replaced_token_loss,
     sentence_order_loss,
+    span_loss,
     vocabulary_cross_entropy,
     vocabulary_cross_entropy_and_sample,
 )
@@ -220,3 +223,43 @@ def test_replaced_tokens_are_scored_at_every_token() -> None:
     assert counts == pytest.approx(expected_counts)
     nothing = replaced_token_loss(-logits.abs(), torch.zeros(5, dtype=torch.bool))
     assert float(nothing["rtd_precision"]) == float(nothing["rtd_recall"]) == 0.0
+
+
+def test_softmaxes_over_groups_are_those_of_each_group_alone() -> None:
+    torch.manual_seed(0)
+    scores = (9 * torch.randn(11)).requires_grad_()
+    groups = torch.tensor([2, 0, 1, 0, 2, 2, 0, 1, 2, 0, 0])
+    right = torch.tensor([3, 7, 8])
+    losses = grouped_cross_entropy(scores, groups, right)
+    for group, row in enumerate(right.tolist()):
+        members = (groups == group).nonzero().squeeze(1)
+        place = members.tolist().index(row)
+        alone = functional.cross_entropy(scores[members][None], torch.tensor([place]))
+        assert losses[group].item() == pytest.approx(alone.item(), abs=1e-5)
+    losses.sum().backward()
+    assert scores.grad is not None
+    assert scores.grad.sum().item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_span_and_choice_losses() -> None:
+    torch.manual_seed(1)
+    lengths, spans = (5, 3, 1), torch.tensor([[1, 4], [0, 0], [0, 0]])
+    logits = torch.randn(9, 2)
+    parts = logits.split(list(lengths))
+    expected = [
+        functional.cross_entropy(part[None, :, side], spans[row, side][None])
+        for row, part in enumerate(parts)
+        for side in (0, 1)
+    ]
+    assert span_loss(logits, lengths, spans).item() == pytest.approx(
+        torch.stack(expected).mean().item(), abs=1e-6
+    )
+    options = torch.tensor([[40, 0], [7, 1], [40, 1], [7, 0], [40, 0]])
+    scores = torch.randn(5, 1)
+    expected = [
+        functional.cross_entropy(scores[[1, 3]].t(), torch.tensor([0])),
+        functional.cross_entropy(scores[[0, 2, 4]].t(), torch.tensor([1])),
+    ]
+    assert choice_loss(scores, options).item() == pytest.approx(
+        torch.stack(expected).mean().item(), abs=1e-6
+    )

@@ -11,7 +11,8 @@ Every family is read and written through one set of neutral names, one prefix a 
     next_sentence.*     BERT's pair classifier
     sentence_order.*    ALBERT's
     replaced_token.*    ELECTRA's replaced-token head
-    classifier.*        the classifier of a fine-tuned model
+    classifier.*        the classifier of a fine-tuned model, or the scorer of options
+    span.*              the start and end vectors of one that answers questions
     crf.*               the label transitions of a tagger, beside its classifier
     mix.*, recurrent.*  of a tagger on a frozen encoder
     input.*, output.*   the two tables of word2vec, which has no encoder
@@ -53,6 +54,7 @@ _OURS: Replacements = (
     ("head.crf.", "crf."),
     ("head.mix.", "mix."),
     ("head.recurrent.", "recurrent."),
+    ("head.span.", "span."),
 )
 
 

@@ -23,11 +23,13 @@ from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.features import AnyTagger, FeatureTagger, tagger_of
 from bertsmith.nn.heads import uses_pooler
 from bertsmith.nn.models import (
+    ChoiceModel,
     EncoderDecoder,
     HeadedEncoder,
     MaskedLM,
     ReplacedTokenDetector,
     SequenceClassifier,
+    SpanModel,
     TokenClassifier,
 )
 from bertsmith.nn.sentence import SentenceEncoder
@@ -51,6 +53,10 @@ def kind_of(model: nn.Module) -> Kind:
             return "tagger"
         case FeatureTagger():
             return "feature_tagger"
+        case SpanModel():
+            return "span"
+        case ChoiceModel():
+            return "choice"
         case ReplacedTokenDetector():
             return "replaced_token"
         case Word2Vec():
@@ -170,7 +176,41 @@ def load_finetuned(folder: str | Path | ModelFolder) -> HeadedEncoder:
     Raises ModelError where the folder has no head that fine-tuning leaves.
     """
     source = _source(folder)
-    return load_tagger(source) if source.kind in TAGGERS else load_classifier(source)
+    if source.kind in TAGGERS:
+        return load_tagger(source)
+    match source.kind:
+        case "span":
+            return load_span_model(source)
+        case "choice":
+            return load_choice_model(source)
+        case _:
+            return load_classifier(source)
+
+
+def load_span_model(folder: str | Path | ModelFolder) -> SpanModel:
+    """What answers questions by spans, in evaluation mode.
+
+    Raises ModelError where the folder has no span head.
+    """
+    source = _source(folder)
+    if not source.has("span"):
+        raise source.lacks("span head", "fine-tune it with finetune qa first")
+    with torch.device("meta"):
+        model = SpanModel(source.config, source.classifier_dropout)
+    return _assemble(model, source).eval()
+
+
+def load_choice_model(folder: str | Path | ModelFolder) -> ChoiceModel:
+    """What chooses among options, in evaluation mode.
+
+    Raises ModelError where the folder has no choice head.
+    """
+    source = _source(folder)
+    if source.kind != "choice" or not source.has("classifier"):
+        raise source.lacks("choice head", "fine-tune it with finetune choice first")
+    with torch.device("meta"):
+        model = ChoiceModel(source.config, source.classifier_dropout)
+    return _assemble(model, source).eval()
 
 
 def load_tagger(folder: str | Path | ModelFolder) -> AnyTagger:
@@ -248,6 +288,8 @@ _LOADERS: Mapping[Kind, Callable[[ModelFolder], nn.Module]] = {
     "classifier": load_classifier,
     "tagger": load_tagger,
     "feature_tagger": load_tagger,
+    "span": load_span_model,
+    "choice": load_choice_model,
     "word_vectors": load_word2vec,
 }
 

@@ -112,9 +112,14 @@ def _plan(stored: Mapping[str, str], described: Description, path: Path) -> dict
     shapes = word2vec_shapes(config) if kind == "word_vectors" else part_shapes(config)
     if described.labels is not None and kind in TAGGERS:
         shapes |= _tagger_shapes(described, path)
-    elif described.labels is not None:
-        shapes["classifier.weight"] = (len(described.labels), config.hidden_size)
-        shapes["classifier.bias"] = (len(described.labels),)
+    head, outputs = {
+        "classifier": ("classifier", len(described.labels or ())),
+        "choice": ("classifier", 1),
+        "span": ("span", 2),
+    }.get(kind or "", ("", 0))
+    if head:
+        shapes[f"{head}.weight"] = (outputs, config.hidden_size)
+        shapes[f"{head}.bias"] = (outputs,)
     parts: dict[str, dict[str, Shape]] = {}
     for neutral, shape in shapes.items():
         parts.setdefault(neutral.partition(".")[0], {})[neutral] = shape

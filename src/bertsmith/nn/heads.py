@@ -178,3 +178,30 @@ class TokenHead(nn.Module):
         if self.transform is not None:
             hidden_WD = self.transform(hidden_WD)
         return self.classifier(self.dropout(hidden_WD))  # type: ignore[no-any-return]
+
+
+class SpanHead(nn.Module):
+    """Where in the text an answer starts and ends (BERT, section 4.2): two vectors.
+
+    A pre-norm encoder's tokens pass through the masked-LM transform first (ModernBERT).
+    """
+
+    def __init__(self, config: ModelConfig, dropout: float) -> None:
+        super().__init__()
+        self.transform = None if uses_pooler(config) else Transform(config)
+        self.dropout = Dropout(dropout)
+        self.span = nn.Linear(config.hidden_size, 2)
+        initialise(self.span, config.initializer_range)
+
+    def forward(self, hidden_TD: Tensor) -> Tensor:
+        """Logits (T, 2): of the start, and of the end."""
+        if self.transform is not None:
+            hidden_TD = self.dropout(self.transform(hidden_TD))
+        return self.span(hidden_TD)  # type: ignore[no-any-return]
+
+
+class ChoiceHead(SequenceHead):
+    """A score for a sequence that is one of several options (BERT, section 4.4): one vector."""
+
+    def __init__(self, config: ModelConfig, dropout: float) -> None:
+        super().__init__(config, 1, dropout)

@@ -220,3 +220,43 @@ def decoder_loss(model: EncoderDecoder, batch: Batch) -> dict[str, Tensor]:
     no_bias = hidden_TD.new_zeros(len(model.embedding))
     loss, correct = vocabulary_cross_entropy(hidden_TD, model.embedding, no_bias, labels)
     return {"decoder_loss": loss, "decoder_accuracy": correct / max(len(labels), 1)}
+
+
+def grouped_cross_entropy(scores_N: Tensor, groups_N: Tensor, right_G: Tensor) -> Tensor:
+    """(G,) cross entropies of softmaxes over groups of rows, of any sizes.
+
+    `groups_N` says which group, from 0, each score belongs to, and `right_G` which row of
+    all N is right in each.
+    """
+    most_G = scores_N.new_full((len(right_G),), -torch.inf)
+    most_G = most_G.scatter_reduce(0, groups_N, scores_N.detach(), "amax")
+    exponents_N = (scores_N - most_G[groups_N]).exp()
+    totals_G = torch.zeros_like(most_G).index_add(0, groups_N, exponents_N)
+    return totals_G.log() + most_G - scores_N[right_G]
+
+
+def span_loss(logits_T2: Tensor, lengths: tuple[int, ...], spans_B2: Tensor) -> Tensor:
+    """Mean cross entropy of starts and ends, over the tokens of each sequence (BERT, 4.2).
+
+    `spans_B2` are their positions in the sequences.
+    """
+    counts_B = torch.tensor(lengths, device=logits_T2.device)
+    groups_T = torch.arange(len(lengths), device=logits_T2.device).repeat_interleave(counts_B)
+    begins_B = counts_B.cumsum(0) - counts_B
+    losses = [
+        grouped_cross_entropy(logits_T2[:, side], groups_T, begins_B + spans_B2[:, side])
+        for side in (0, 1)
+    ]
+    return torch.stack(losses).mean()
+
+
+def choice_loss(logits_B1: Tensor, options_B2: Tensor) -> Tensor:
+    """Mean cross entropy of the right options, over those of each question (BERT, 4.4).
+
+    `options_B2` says which question's each is, and, by a 1, whether it is right; all options
+    of a question are in the batch.
+    """
+    _, groups_B = torch.unique(options_B2[:, 0], return_inverse=True)
+    right = options_B2[:, 1].nonzero().squeeze(1)
+    right_G = right[groups_B[right].argsort()]
+    return grouped_cross_entropy(logits_B1.squeeze(1), groups_B, right_G).mean()

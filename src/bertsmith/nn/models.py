@@ -14,11 +14,13 @@ from bertsmith.nn.decoder import Decoder, Memory
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.heads import (
+    ChoiceHead,
     MaskedLMHead,
     NextSentenceHead,
     ReplacedTokenHead,
     SentenceOrderHead,
     SequenceHead,
+    SpanHead,
     TokenHead,
 )
 from bertsmith.nn.word2vec import Word2Vec
@@ -166,6 +168,32 @@ def word_counts(batch: Batch) -> Tensor:
     lengths = torch.tensor(batch.lengths, device=batch.input_ids.device)
     totals = torch.cat([lengths.new_zeros(1), batch.targets["is_word"].cumsum(0)])
     return totals[lengths.cumsum(0)] - totals[lengths.cumsum(0) - lengths]
+
+
+class SpanModel(HeadedEncoder):
+    """An encoder and a span head: logits (T, 2)."""
+
+    head: SpanHead
+
+    def __init__(self, config: ModelConfig, dropout: float = 0.1) -> None:
+        super().__init__(config, partial(SpanHead, config, dropout))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (T, 2)."""
+        return self.head(self.encoder(batch))  # type: ignore[no-any-return]
+
+
+class ChoiceModel(HeadedEncoder):
+    """An encoder and a choice head: logits (B, 1), one for each option."""
+
+    head: ChoiceHead
+
+    def __init__(self, config: ModelConfig, dropout: float = 0.1) -> None:
+        super().__init__(config, partial(ChoiceHead, config, dropout))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (B, 1)."""
+        return self.head(self.encoder(batch), batch.lengths)  # type: ignore[no-any-return]
 
 
 def masked_lm_of(model: nn.Module) -> MaskedLM | None:

@@ -65,6 +65,8 @@ FAMILY = Family(
         "masked_lm": Architecture("AlbertForMaskedLM"),
         "tagger": Architecture("AlbertForTokenClassification"),
         "classifier": Architecture("AlbertForSequenceClassification"),
+        "span": Architecture("AlbertForQuestionAnswering", (("span.", "qa_outputs."),)),
+        "choice": Architecture("AlbertForMultipleChoice"),
     },
     prefix="albert.",
     names=(

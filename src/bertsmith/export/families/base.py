@@ -21,6 +21,8 @@ Kind = Literal[
     "classifier",
     "tagger",
     "feature_tagger",
+    "span",
+    "choice",
     "word_vectors",
 ]
 """A network: an encoder, and what it has on top."""

@@ -52,6 +52,8 @@ FAMILY = Family(
         "masked_lm": Architecture("BertForMaskedLM"),
         "tagger": Architecture("BertForTokenClassification"),
         "classifier": Architecture("BertForSequenceClassification"),
+        "span": Architecture("BertForQuestionAnswering", (("span.", "qa_outputs."),)),
+        "choice": Architecture("BertForMultipleChoice"),
     },
     prefix="bert.",
     names=(

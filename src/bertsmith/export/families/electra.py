@@ -63,6 +63,10 @@ FAMILY = Family(
             "ElectraForSequenceClassification",
             (("classifier.", "classifier.out_proj."), ("pooler.", "classifier.")),
         ),
+        "span": Architecture("ElectraForQuestionAnswering", (("span.", "qa_outputs."),)),
+        "choice": Architecture(
+            "ElectraForMultipleChoice", (("pooler.dense.", "sequence_summary.summary."),)
+        ),
     },
     prefix="electra.",
     names=(

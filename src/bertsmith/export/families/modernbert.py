@@ -122,6 +122,8 @@ FAMILY = Family(
         "masked_lm": Architecture("ModernBertForMaskedLM"),
         "tagger": Architecture("ModernBertForTokenClassification"),
         "classifier": Architecture("ModernBertForSequenceClassification"),
+        "span": Architecture("ModernBertForQuestionAnswering", (("span.", "classifier."),)),
+        "choice": Architecture("ModernBertForMultipleChoice"),
     },
     prefix="model.",
     names=(

@@ -39,6 +39,8 @@ FAMILY = Family(
         "tagger": Architecture("TokenClassifier"),
         "feature_tagger": Architecture("FeatureTagger"),
         "classifier": Architecture("SequenceClassifier"),
+        "span": Architecture("SpanModel"),
+        "choice": Architecture("ChoiceModel"),
         "word_vectors": Architecture("Word2Vec"),
     },
     prefix="encoder.",
