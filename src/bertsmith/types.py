@@ -57,7 +57,7 @@ class Example:
     token_type_ids: IntArray  # (n,)
     mlm_positions: IntArray | None = None  # (k,) positions in this sequence
     mlm_labels: IntArray | None = None  # (k,) token ids
-    label: int | float | tuple[float, ...] | None = None  # of the whole sequence
+    label: int | float | tuple[float, ...] | tuple[int, ...] | None = None  # of all of it
     decoder_input_ids: IntArray | None = None  # (m,)
     decoder_labels: IntArray | None = None  # (m,) token ids
     token_targets: Mapping[str, IntArray | Float32Array] = field(default_factory=dict)

@@ -39,7 +39,10 @@ class Source(Protocol):
     """Examples by (epoch, index), with their lengths known before any is made."""
 
     def lengths(self, epoch: int) -> IntArray:
-        """(examples of this epoch,) tokens."""
+        """(what is drawn in this epoch,) tokens."""
+
+    def members(self, indices: Sequence[int]) -> list[int]:
+        """The examples that are drawn under these numbers: themselves, or groups of them."""
 
     def example(self, epoch: int, index: int, progress: float = 0.0) -> Example:
         """A pure function of the source's seed, `epoch`, `index` and `progress`.
@@ -73,6 +76,10 @@ class CorpusSource:
         """See Source."""
         return self.plan(epoch).lengths
 
+    def members(self, indices: Sequence[int]) -> list[int]:
+        """See Source."""
+        return list(indices)
+
     def documents(self, epoch: int, indices: Sequence[int]) -> list[int]:
         """The documents of the corpus that the examples `indices` begin in, from 0, each once."""
         begins = self.plan(epoch).begins[list(indices)]
@@ -90,15 +97,37 @@ class CorpusSource:
 
 
 class ListSource:
-    """Examples that are the same in every epoch, such as a labelled data set."""
+    """Examples that are the same in every epoch, such as a labelled data set.
 
-    def __init__(self, examples: list[Example]) -> None:
-        self._examples = examples
+    Where `groups` are given, (G + 1,) bounds of examples that go together, a group is drawn
+    as one, so that its examples share a batch.
+    """
+
+    def __init__(self, examples: list[Example], groups: IntArray | None = None) -> None:
+        self._examples, self._groups = examples, groups
         self._lengths = np.array([len(example.input_ids) for example in examples], np.int64)
+        if groups is not None:
+            self._lengths = np.diff(np.concatenate([[0], np.cumsum(self._lengths)])[groups])
+
+    def __len__(self) -> int:
+        """How many are drawn in an epoch."""
+        return len(self._lengths)
+
+    @property
+    def num_examples(self) -> int:
+        """How many there are, one by one."""
+        return len(self._examples)
 
     def lengths(self, epoch: int) -> IntArray:
         """See Source."""
         return self._lengths
+
+    def members(self, indices: Sequence[int]) -> list[int]:
+        """See Source."""
+        if self._groups is None:
+            return list(indices)
+        bounds = self._groups.tolist()
+        return [member for i in indices for member in range(bounds[i], bounds[i + 1])]
 
     def example(self, epoch: int, index: int, progress: float = 0.0) -> Example:
         """See Source."""
@@ -197,7 +226,8 @@ class Loader(Stream):
         order, bounds = self.order(cursor.epoch)
         whole = order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
         lengths = self._source.lengths(cursor.epoch)[whole]
-        indices = [int(i) for i in whole[share_out(lengths, self._rank, self._world_size)]]
+        drawn = [int(i) for i in whole[share_out(lengths, self._rank, self._world_size)]]
+        indices = self._source.members(drawn)
         progress = self.progress(cursor)
         examples = [self._source.example(cursor.epoch, index, progress) for index in indices]
         return collate(examples, indices)
@@ -268,7 +298,7 @@ def sequential_batches(source: Source, batch_tokens: int, epoch: int = 0) -> Ite
     order = np.argsort(-lengths, kind="stable")
     bounds = batch_bounds(lengths[order], batch_tokens)
     for begin, end in pairwise(bounds):
-        indices = [int(index) for index in order[begin:end]]
+        indices = source.members([int(index) for index in order[begin:end]])
         yield collate([source.example(epoch, index) for index in indices], indices)
 
 

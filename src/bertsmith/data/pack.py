@@ -48,7 +48,7 @@ def collate(examples: Sequence[Example], indices: Sequence[int]) -> Batch:
     `indices` are what to call them.
 
     Targets: "mlm_positions" (M,) into the flat batch and "mlm_labels" (M,), where examples
-    have them; "labels", where they have a label: (B,) int64 or float32, or (B, numbers)
+    have them; "labels", where they have a label: (B,) or (B, numbers), int64 or float32;
     float32; each of their token targets end to end, by its own name. What a decoder reads is a
     batch of its own, its target "decoder_labels" one for each token.
     """
@@ -68,7 +68,8 @@ def collate(examples: Sequence[Example], indices: Sequence[int]) -> Batch:
         targets["mlm_labels"] = torch.from_numpy(np.concatenate(labels))
     if taken and taken[0].label is not None:
         values = [example.label for example in taken]
-        kind = torch.float32 if isinstance(values[0], float | tuple) else torch.int64
+        first = values[0][0] if isinstance(values[0], tuple) else values[0]
+        kind = torch.float32 if isinstance(first, float) else torch.int64
         targets["labels"] = torch.tensor(values, dtype=kind)
     for name in taken[0].token_targets if taken else ():
         targets[name] = _join([example.token_targets[name] for example in taken])

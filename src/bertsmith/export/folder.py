@@ -71,7 +71,7 @@ def read_model(folder: str | Path) -> ModelFolder:
     path = folder / CONFIG
     described = from_json(_read_json(path), path)
     state = read_tensors(folder, described)
-    classifies = described.kind == "classifier" and "classifier.weight" in state
+    classifies = "classifier.weight" in state
     return ModelFolder(
         path=folder,
         family=described.family.name,

@@ -18,16 +18,28 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from bertsmith.errors import DataError
-from bertsmith.text.lines import MAX_LINE_BYTES, HashedFile, decompressed, read_lines, text_suffix
+from bertsmith.text.lines import (
+    MAX_LINE_BYTES,
+    HashedFile,
+    decoded,
+    decompressed,
+    read_bytes,
+    read_lines,
+    text_suffix,
+)
 
 TableKind = Literal["csv", "tsv", "jsonl", "txt"]
 Lines = Iterator[tuple[int, str]]
 Record = tuple[int, dict[str, Any]]
 """The line at which a row begins, and its fields by column name."""
 
+MAX_TEXT_BYTES = 1 << 30
+"""Of a file that is read whole."""
+STDIN_NAME = "standard input"
+"""What errors call it."""
 _RAGGED = {
     "tsv": "take tabs out of the text",
     "csv": "put double quotes around a text that holds the separator",
@@ -55,13 +67,40 @@ def table_kind(path: Path) -> TableKind:
 
 def open_lines(path: Path) -> Lines:
     """The numbered lines of a file. Raises DataError where there is no such file."""
+    _require_file(path)
+    return _lines(path)
+
+
+def read_text(path: Path | None) -> str:
+    """The whole of a file, or of standard input where `path` is None, with its lines as they are.
+
+    Raises DataError where it is no text in UTF-8, or larger than MAX_TEXT_BYTES.
+    """
+    if path is None:
+        return _whole(sys.stdin.buffer, Path(STDIN_NAME))
+    _require_file(path)
+    with HashedFile(path) as raw:
+        return _whole(decompressed(raw, path), path)
+
+
+def _whole(stream: BinaryIO, path: Path) -> str:
+    content = read_bytes(stream, MAX_TEXT_BYTES + 1, path)
+    if len(content) > MAX_TEXT_BYTES:
+        raise DataError(
+            f"larger than {MAX_TEXT_BYTES >> 30} GiB",
+            where=path,
+            mend="give JSON lines, or a part of it",
+        )
+    return decoded(content, path)
+
+
+def _require_file(path: Path) -> None:
     if not path.is_file():
         inside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, inside, n=1)
         mend = f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"
         what = "a folder, not a file" if path.is_dir() else "no such file"
         raise DataError(what, where=path, mend=mend)
-    return _lines(path)
 
 
 def _lines(path: Path) -> Lines:

@@ -89,6 +89,8 @@ class Table(Generic[RowT]):
     name: str
     columns: Columns
     rows: Iterator[RowT]
+    lines: int | None = None
+    """How many there are, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Labelled(Generic[RowT]):
     path: Path
     columns: Columns
     rows: list[RowT]
+    notes: tuple[str, ...] = ()
+    """What had to be mended or left out, a line each."""
 
 
 def read_labelled(

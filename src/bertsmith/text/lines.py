@@ -135,11 +135,7 @@ def read_lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
         try:
             line = stream.readline(MAX_LINE_BYTES + 1)
         except _DAMAGE as error:
-            raise DataError(
-                f"the compressed file is cut or damaged ({error})",
-                where=f"{path}:{number}",
-                mend="fetch or make it again",
-            ) from None
+            raise _damaged(error, f"{path}:{number}") from None
         if not line:
             return
         if len(line) > MAX_LINE_BYTES:
@@ -148,24 +144,44 @@ def read_lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
                 where=f"{path}:{number}",
                 mend="break the text into lines, a paragraph each",
             )
-        yield number, _decode(line, number, path)
+        yield number, decoded(line, path, number).rstrip("\r\n")
 
 
-def _decode(line: bytes, number: int, path: Path) -> str:
-    if b"\0" in line:
+def read_bytes(stream: BinaryIO, most: int, path: Path) -> bytes:
+    """Up to `most` bytes. Raises DataError for a damaged archive."""
+    try:
+        return stream.read(most)
+    except _DAMAGE as error:
+        raise _damaged(error, path) from None
+
+
+def _damaged(error: Exception, where: str | Path) -> DataError:
+    return DataError(
+        f"the compressed file is cut or damaged ({error})",
+        where=where,
+        mend="fetch or make it again",
+    )
+
+
+def decoded(content: bytes, path: Path, line: int = 1) -> str:
+    """Lines as UTF-8, the first of which is number `line` of the file; a BOM is dropped.
+
+    Raises DataError for a NUL byte and for bad UTF-8.
+    """
+    if b"\0" in content:
         raise DataError(
             "a binary file, not text (NUL bytes)",
-            where=f"{path}:{number}",
+            where=f"{path}:{line + content[: content.index(0)].count(10)}",
             mend="give text in UTF-8; other encodings can be turned with iconv",
         )
     try:
-        text = line.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
+        begin = content.rfind(b"\n", 0, error.start) + 1
+        place, value = error.start - begin + 1, content[error.start]
         raise DataError(
-            f"not UTF-8 (byte {error.start + 1} of the line is 0x{line[error.start]:02x})",
-            where=f"{path}:{number}",
+            f"not UTF-8 (byte {place} of the line is 0x{value:02x})",
+            where=f"{path}:{line + content[: error.start].count(10)}",
             mend="turn the file into UTF-8, for example with iconv",
         ) from None
-    if number == 1:
-        text = text.removeprefix("\ufeff")
-    return text.rstrip("\r\n")
+    return text.removeprefix("\ufeff") if line == 1 else text

@@ -1,0 +1,319 @@
+"""Questions answered by spans of a text, in SQuAD's format (Rajpurkar et al. 2016 and 2018).
+
+    .json     {"data": [{"paragraphs": [{"context": ..., "qas": [{"id", "question", "answers":
+              [{"text", "answer_start"}], "is_impossible"}]}]}]}: SQuAD 1.1 and 2.0, DRCD, XQuAD
+    .jsonl    {"question", "context", "id", "answers", "is_impossible"} a line; answers as above,
+              or as {"text": [...], "answer_start": [...]}
+
+`answer_start` counts characters (code points). Where a text does not stand at its place, the
+nearest place where it does is taken, and counted; where it stands nowhere, a question is refused
+with its id if it is to be learnt from. Scores need the answers' texts alone, so that such a
+question is still asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bertsmith.errors import DataError
+from bertsmith.tasks.records import STDIN_NAME, Lines, open_lines, read_records, read_text
+from bertsmith.text.lines import text_suffix
+
+_MOST_NAMED = 5
+"""Refused questions that a line names."""
+_MEND = 'write {"data": [{"paragraphs": [{"context": "...", "qas": [...]}]}]} as SQuAD does'
+
+
+class Answer(NamedTuple):
+    """A span of a context: its text, and the character that it begins at."""
+
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Just after it."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, its context, and every answer that counts as right; none: it has none."""
+
+    id: str
+    text: str
+    context: str
+    answers: tuple[Answer, ...] = ()
+    is_impossible: bool = False
+    """Whether the context does not answer it."""
+    moved: int = 0
+    """Answers that did not stand where `answer_start` said."""
+    lost: int = 0
+    """Answers that stand nowhere in the context; their start is -1."""
+    line: int = 0
+
+
+def read_questions(path: Path | None, *, labelled: bool) -> Iterator[Question]:
+    """The questions of a file, or of standard input where `path` is None, in their order.
+
+    A JSON file is read whole and checked at once; JSON lines one by one. Without `labelled`
+    answers are not looked at. Raises DataError.
+    """
+    if path is None:
+        return _distinct(_of_stdin(labelled), STDIN_NAME)
+    if text_suffix(path) == ".jsonl":
+        return _distinct(_of_lines(open_lines(path), str(path), labelled), str(path))
+    if text_suffix(path) != ".json":
+        raise DataError(
+            f"no file of questions has the suffix {text_suffix(path)!r}",
+            where=path,
+            mend="give SQuAD's .json, or a .jsonl with a question and a context a line",
+        )
+    content = _parsed(read_text(path), str(path))
+    return _distinct(_of_json(content, str(path), labelled), str(path))
+
+
+def learnable(questions: Iterable[Question], name: str) -> tuple[list[Question], list[str]]:
+    """Those that can be learnt from, and a line on what had to be mended or refused.
+
+    Raises DataError where none is left.
+    """
+    kept: list[Question] = []
+    refused: list[str] = []
+    moved = 0
+    for question in questions:
+        there = tuple(answer for answer in question.answers if answer.start >= 0)
+        if there or question.is_impossible:
+            kept.append(replace(question, answers=there))
+            moved += question.moved
+        else:
+            refused.append(question.id)
+    notes = []
+    if moved:
+        notes.append(f"{moved:,} answers moved to the nearest place where they stand")
+    if refused:
+        ids = ", ".join(refused[:_MOST_NAMED])
+        more = f" and {len(refused) - _MOST_NAMED:,} more" if len(refused) > _MOST_NAMED else ""
+        notes.append(
+            f"{len(refused):,} questions refused, whose answer is not in their text: {ids}{more}"
+        )
+    if not kept:
+        what = f"no question to learn from{'; ' + notes[-1] if notes else ''}"
+        raise DataError(what, where=name, mend="give questions whose answers are in their contexts")
+    return kept, notes
+
+
+def _parsed(text: str, name: str) -> Any:
+    if not text.strip():
+        raise DataError("empty", where=name, mend=_MEND)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"not JSON ({error.msg}, column {error.colno})",
+            where=f"{name}:{error.lineno}",
+            mend="fetch or write it again",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error})", where=name, mend="write it again") from None
+
+
+def _of_stdin(labelled: bool) -> Iterator[Question]:
+    """JSON lines, or all of it one JSON text with "data"."""
+    text = read_text(None)
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        whole = None
+    if isinstance(whole, dict) and "data" in whole:
+        return _of_json(whole, STDIN_NAME, labelled)
+    return _of_lines(iter(enumerate(text.splitlines(), 1)), STDIN_NAME, labelled)
+
+
+def _of_lines(lines: Lines, name: str, labelled: bool) -> Iterator[Question]:
+    _, records = read_records(lines, name, "jsonl", True)
+    for number, record in records:
+        where = f"{name}:{number}"
+        context = _text(record, "context", where)
+        record.setdefault("id", str(number))
+        yield replace(_question(record, context, where, "", labelled), line=number)
+
+
+def _of_json(content: Any, name: str, labelled: bool) -> Iterator[Question]:
+    if not isinstance(content, dict):
+        raise DataError(f"no JSON object but {_kind(content)}", where=name, mend=_MEND)
+    count = 0
+    for a, article in enumerate(_list(content, "data", name, "")):
+        path = f"data[{a}]"
+        for p, paragraph in enumerate(_list(_table(article, name, path), "paragraphs", name, path)):
+            at = f"{path}.paragraphs[{p}]"
+            context = _text(_table(paragraph, name, at), "context", name, at)
+            for q, asked in enumerate(_list(paragraph, "qas", name, at)):
+                here = f"{at}.qas[{q}]"
+                question = _table(asked, name, here)
+                if "id" not in question:
+                    raise _lacks(question, "id", name, here)
+                count += 1
+                yield replace(_question(question, context, name, here, labelled), line=count)
+
+
+def _question(
+    record: Mapping[str, Any], context: str, name: str, at: str, labelled: bool
+) -> Question:
+    own = record["id"]
+    if isinstance(own, bool) or not isinstance(own, str | int) or own == "":
+        raise DataError(
+            f"{_at(at)}the id {own!r:.60} is no text", where=name, mend="give every question one"
+        )
+    own = str(own)
+    here = f"{at} (id {own})" if at else f"id {own}"
+    text = _text(record, "question", name, here)
+    if not text.strip():
+        raise DataError(f"{here}: an empty question", where=name, mend="take it out")
+    if not labelled:
+        return Question(own, text, context)
+    says = record.get("is_impossible")
+    if says is not None and not isinstance(says, bool):
+        raise DataError(
+            f"{here}: is_impossible is {says!r:.40}", where=name, mend="give true or false"
+        )
+    if "answers" not in record and not says:
+        raise _lacks(record, "answers", name, here)
+    given = () if says else tuple(_answers(record["answers"], name, here))
+    if says is False and not given:
+        raise DataError(
+            f"{here}: has no answer, and is_impossible is false",
+            where=name,
+            mend="give its answers, or is_impossible true",
+        )
+    placed = [_placed(answer, context) for answer in given]
+    return Question(
+        own,
+        text,
+        context,
+        tuple(placed),
+        is_impossible=not given,
+        moved=sum(now.start not in (-1, was.start) for was, now in zip(given, placed, strict=True)),
+        lost=sum(answer.start < 0 for answer in placed),
+    )
+
+
+def _answers(value: Any, name: str, here: str) -> Iterator[Answer]:
+    """Both ways to write them: a list of objects, or an object of lists."""
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start")
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            raise DataError(
+                f"{here}: answers needs lists text and answer_start of one length",
+                where=name,
+                mend="write the question again",
+            )
+        value = [
+            {"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)
+        ]
+    if not isinstance(value, list):
+        raise DataError(
+            f"{here}: answers is no list but {_kind(value)}", where=name, mend="write a list"
+        )
+    for number, answer in enumerate(value):
+        at = f"{here}: answers[{number}]"
+        text = _text(_table(answer, name, at), "text", name, at)
+        start = answer.get("answer_start")
+        if isinstance(start, bool) or not isinstance(start, int):
+            raise DataError(
+                f"{at}: answer_start is {'missing' if start is None else repr(start)[:40]}",
+                where=name,
+                mend="give the number of the character that the answer begins at",
+            )
+        if not text.strip():
+            raise DataError(
+                f"{at}: an empty answer",
+                where=name,
+                mend="leave answers empty where a question has none",
+            )
+        yield Answer(text, start)
+
+
+def _placed(answer: Answer, context: str) -> Answer:
+    """The answer where it stands: at its place, at the nearest other one, or -1."""
+    if answer.start >= 0 and context.startswith(answer.text, answer.start):
+        return answer
+    text = answer.text if answer.text in context else answer.text.strip()
+    near = max(0, answer.start)
+    places = (context.rfind(text, 0, near + len(text)), context.find(text, near))
+    there = [place for place in places if place >= 0]
+    if not there:
+        return answer._replace(start=-1)
+    return Answer(text, min(there, key=lambda place: abs(place - answer.start)))
+
+
+def _distinct(questions: Iterator[Question], name: str) -> Iterator[Question]:
+    """The questions as they come. Raises DataError where two have one id, or there is none."""
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise DataError(
+                f"two questions have the id {question.id!r:.60}",
+                where=name,
+                mend="give every question an id of its own",
+            )
+        seen.add(question.id)
+        yield question
+    if not seen:
+        raise DataError("no questions", where=name, mend=_MEND)
+
+
+def _at(at: str) -> str:
+    return f"{at}: " if at else ""
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", dict: "an object", str: "text", type(None): "null"}
+    return names.get(type(value), "true or false" if isinstance(value, bool) else "a number")
+
+
+def _table(value: Any, name: str, at: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{at} is no object but {_kind(value)}", where=name, mend=_MEND)
+    return value
+
+
+def _lacks(record: Mapping[str, Any], key: str, name: str, at: str) -> DataError:
+    there = ", ".join(map(repr, list(record)[:8])) or "nothing"
+    return DataError(
+        f"{_at(at)}no {key!r}; there are: {there}"[:300], where=name, mend=f"give it {key!r}"
+    )
+
+
+def _list(record: Mapping[str, Any], key: str, name: str, at: str) -> list[Any]:
+    if key not in record:
+        raise _lacks(record, key, name, at)
+    value = record[key]
+    if not isinstance(value, list):
+        raise DataError(
+            f"{at + '.' if at else ''}{key} is no list but {_kind(value)}", where=name, mend=_MEND
+        )
+    return value
+
+
+def _text(record: Mapping[str, Any], key: str, name: str, at: str = "") -> str:
+    if key not in record:
+        raise _lacks(record, key, name, at)
+    value = record[key]
+    if not isinstance(value, str):
+        raise DataError(
+            f"{_at(at)}{key} is no text but {_kind(value)}", where=name, mend="write it in quotes"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{_at(at)}half a surrogate pair (\\ud800 to \\udfff) in {key}",
+            where=name,
+            mend="write the JSON again with proper Unicode",
+        ) from None
+    return value
