@@ -98,24 +98,57 @@ def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> 
     _run(task, pair_column=None, no_header=True, **choices)
 
 
+@finetune.command()
+@apply(*_TABLES, *TRAINING)
+@click.option("--stride", type=int, help="Tokens from one window to the next.  [default: 128]")
+@click.option("--language", help="Whose rules answers are compared by.  [default: by the script]")
+def qa(stride: int | None, language: str | None, **choices: Any) -> None:
+    """Teach a model to answer questions by a span of a text, or not at all.
+
+    TRAIN and DEV are SQuAD's .json files (1.1, 2.0, and in that format DRCD and XQuAD), or
+    .jsonl with question, context and answers. By default of 384 tokens at most, in 2 epochs.
+    """
+    from dataclasses import replace
+
+    from bertsmith.tasks import qa as task
+
+    given = {"stride": stride, "language": language}
+    settings = {key: value for key, value in given.items() if value is not None}
+    _train(replace(task.TASK, settings={**task.TASK.settings, **settings}), **choices)
+
+
+@finetune.command()
+@apply(*_TABLES, *TRAINING)
+def choice(**choices: Any) -> None:
+    """Teach a model to choose the right one of several options.
+
+    TRAIN and DEV are SWAG's .csv, MCTest's .tsv with its .ans beside it, or .jsonl with
+    question, options and label. By default 16 questions a step.
+    """
+    _train("choice", **choices)
+
+
 def _run(
     task: str | Task[Any, Any],
-    train: Path,
-    dev: Path,
-    model: Path,
-    out: Path,
     text_column: str | None,
     pair_column: str | None,
     label_column: str | None,
     no_header: bool,
     **choices: Any,
 ) -> None:
-    from bertsmith.cli.tables import print_classes, print_confusion, print_summary
-    from bertsmith.jobs import finetune as job
     from bertsmith.tasks.tables import Columns
 
     columns = Columns(text_column, pair_column, label_column, header=not no_header)
-    result = job.finetune(task, train, dev, model, out, columns=columns, **choices)
+    _train(task, columns=columns, **choices)
+
+
+def _train(
+    task: str | Task[Any, Any], train: Path, dev: Path, model: Path, out: Path, **choices: Any
+) -> None:
+    from bertsmith.cli.tables import print_classes, print_confusion, print_summary
+    from bertsmith.jobs import finetune as job
+
+    result = job.finetune(task, train, dev, model, out, **choices)
     if not result.finished:
         click.echo("stopped; the same command again goes on from here", err=True)
         sys.exit(result.exit_status)

@@ -35,7 +35,8 @@ def predict(
 
     FILE is a .txt with a text a line, a .csv, .tsv or .jsonl with a text column, or - for
     standard input: a text a line, or JSON lines. A model that labels words takes CoNLL columns
-    and CoNLL-U, too.
+    and CoNLL-U, too; one that answers questions takes SQuAD's .json, or JSON lines with question
+    and context; one that chooses, questions with options as in finetune.
     """
     # No two batches have one shape, so oneDNN's cache of kernels by shape only fills memory.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
@@ -52,9 +53,11 @@ def predict(
         show_progress=out is not None or not sys.stdout.isatty(),
     )
     if result.truncated:
-        click.echo(f"{result.truncated:,} of {result.texts:,} texts were shortened", err=True)
+        click.echo(
+            f"{result.truncated:,} of {result.texts:,} {result.unit} were shortened", err=True
+        )
     if out is not None:
-        click.echo(f"{result.texts:,} texts labelled in {out}")
+        click.echo(f"{result.texts:,} {result.unit} labelled in {out}")
 
 
 @click.command()
@@ -76,7 +79,7 @@ def evaluate(
     no_header: bool,
     device: str,
 ) -> None:
-    """Score the fine-tuned MODEL on the labelled FILE (.csv, .tsv, .jsonl; CoNLL)."""
+    """Score the fine-tuned MODEL on the labelled FILE, of a kind that finetune takes."""
     from bertsmith.cli.tables import metrics_line, print_classes, print_confusion
     from bertsmith.jobs.predict import evaluate_file
     from bertsmith.tasks.tables import Columns
@@ -84,6 +87,8 @@ def evaluate(
     columns = Columns(text_column, pair_column, label_column, header=not no_header)
     scores = evaluate_file(model, file, out, columns=columns, device=device)
     print_classes(scores["classes"])
+    for kind, (count, accuracy) in scores.get("by_kind", {}).items():
+        click.echo(f"{kind}: accuracy {accuracy:.3f} on {count:,}")
     print_confusion(scores["labels"], scores.get("confusion_matrix"))
     click.echo(f"{metrics_line(scores)}  on {scores['examples']:,} {scores['unit']}")
     if scores["truncated"]:

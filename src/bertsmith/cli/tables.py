@@ -71,7 +71,7 @@ def metrics_line(scores: Mapping[str, Any]) -> str:
     """Every metric that is there."""
     from bertsmith.tasks.metrics import METRIC_NAMES
 
-    there = ((name, shown) for name, shown in METRIC_NAMES.items() if name in scores)
+    there = ((name, shown) for name, shown in METRIC_NAMES.items() if scores.get(name) is not None)
     return "  ".join(f"{shown} {scores[name]:.3f}" for name, shown in there)
 
 

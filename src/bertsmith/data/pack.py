@@ -49,7 +49,7 @@ def collate(examples: Sequence[Example], indices: Sequence[int]) -> Batch:
 
     Targets: "mlm_positions" (M,) into the flat batch and "mlm_labels" (M,), where examples
     have them; "labels", where they have a label: (B,) or (B, numbers), int64 or float32;
-    float32; each of their token targets end to end, by its own name. What a decoder reads is a
+    each of their token targets end to end, by its own name. What a decoder reads is a
     batch of its own, its target "decoder_labels" one for each token.
     """
     order = sorted(range(len(examples)), key=lambda i: -len(examples[i].input_ids))

@@ -147,6 +147,7 @@ def finetune_on(
     if seeds is not None and seeds < 1:
         raise ConfigError(f"{seeds} seeds are none", where="seeds", mend="give 1 or more")
     others = also or {}
+    train = task.for_training(train)
     task = task.suited(train)
     for table in (dev, *others.values()):
         task.require_alike(table, train)
@@ -199,7 +200,8 @@ def finetune_on(
         encoded(dev),
         {name: encoded(table) for name, table in others.items()},
     )
-    exit_status = _run_all(folder, config, trainer, tokenizer, task.described(train, labels))
+    described = "\n".join([task.described(train, labels), *train.notes])
+    exit_status = _run_all(folder, config, trainer, tokenizer, described)
     if exit_status:
         return FinetuneResult(task, folder.path, False, {}, exit_status)
     return FinetuneResult(task, folder.path, True, _conclude(folder, config, trainer), 0)
@@ -263,7 +265,9 @@ def _announce(
     """One line each on what is read, how it is trained, and what is already there."""
     protocol, unit = config.protocol, trainer.task.unit
     train, dev = len(trainer.train.is_truncated), len(trainer.dev.is_truncated)
-    bar.say(f"{train:,} training and {dev:,} dev {unit} {described}")
+    first, *notes = described.splitlines()
+    for line in (f"{train:,} training and {dev:,} dev {unit} {first}", *notes):
+        bar.say(line)
     shortened = sum(trainer.truncated.values())
     if shortened:
         bar.say(f"{shortened:,} {unit} are shortened to {protocol.max_length} tokens")
@@ -326,7 +330,7 @@ def _save_model(
     tokenizer: Tokenizer,
     trainer: Trainer,
 ) -> None:
-    task = trainer.task
+    task = trainer.task.tuned(fitted.metrics)
     for name, text in task.files(fitted.model, trainer.dev, fitted.outputs).items():
         write_text_atomically(folder.path / name, text)
     card = model_card(

@@ -7,6 +7,7 @@ OUT/
   scores.json    all of it together
   model/         the best seed's model, with its labels and tokenizer
   report.html    scores, curves and confusion matrices
+  errors.tsv     mistakes, and further files with the best run's answers, of tasks that keep such
   README.md      what all this is
 """
 

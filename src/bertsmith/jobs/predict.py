@@ -84,6 +84,8 @@ class PredictResult:
 
     texts: int
     truncated: int
+    unit: str = "texts"
+    """What they are, in words."""
 
 
 def predict_file(
@@ -111,18 +113,18 @@ def predict_file(
         )
         bar = None
         if show_progress and path is not None:
-            lines = sum(1 for _ in open_lines(path))
+            lines = table.lines or sum(1 for _ in open_lines(path))
             bar = stack.enter_context(Bar("predicting", lines))
         prediction: Prediction
         for prediction in predictor.predict(table.rows):
             stream.write(prediction.to_json().encode() + b"\n")
             texts, truncated = texts + 1, truncated + prediction.truncated
             if bar is not None:
-                bar.update(prediction.line, f"{texts:,} texts")
+                bar.update(prediction.line, f"{texts:,} {predictor.task.unit}")
         if not texts:
             raise DataError("no texts", where=table.name, mend="give texts to label")
         stream.flush()
-    return PredictResult(texts, truncated)
+    return PredictResult(texts, truncated, predictor.task.unit)
 
 
 def _columns(source: ModelFolder) -> Columns:

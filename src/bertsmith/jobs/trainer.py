@@ -112,8 +112,8 @@ def fit_classifier(
     DataError where the rows are of one class, or dev has others than train.
     """
     source = model if isinstance(model, ModelFolder) else read_model(model)
-    chosen = choose_protocol(source.config, len(train), None, **protocol)
     task = classify.TASK
+    chosen = choose_protocol(source.config, len(train), task.usual, **protocol)
     labels = task.names(train, "train", "label")
     train_set, dev_set = (
         encode_rows(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bertsmith.report.answers import answer_sections
 from bertsmith.report.figures import confusion_matrix, epoch_curves
 from bertsmith.report.page import (
     FigureSection,
@@ -32,7 +34,10 @@ def write_finetune_report(run_folder: Path) -> Path:
     scores = read_scores(run_folder / "scores.json")
     title = f"{scores.task}, fine-tuned"
     return write_report(
-        run_folder / "report.html", title, finetune_summary(scores), finetune_sections(scores)
+        run_folder / "report.html",
+        title,
+        finetune_summary(scores),
+        finetune_sections(scores, run_folder),
     )
 
 
@@ -52,8 +57,8 @@ def finetune_summary(scores: Scores) -> str:
     return _capital(sentence)
 
 
-def finetune_sections(scores: Scores) -> list[Section]:
-    """The parts of the page, for a page of one's own."""
+def finetune_sections(scores: Scores, run_folder: Path | None = None) -> list[Section]:
+    """The parts of the page, for a page of one's own; `run_folder` has the best run's answers."""
     failed = [run for run in scores.runs if run.failed]
     sections: list[Section] = [_summary_table(scores)]
     if failed:
@@ -62,8 +67,17 @@ def finetune_sections(scores: Scores) -> list[Section]:
     sections += [Heading("Course"), *_course(scores.runs)]
     if classes := [*_types(scores), *_classes(scores), *_labels(scores)]:
         sections += [Heading("Classes"), *classes]
+    if run_folder is not None:
+        runs = [run.model_dump() for run in scores.runs]
+        best = max(runs, key=_merit)
+        sections += answer_sections(runs, best, run_folder)
     sections += [Heading("Protocol"), *_protocol(scores)]
     return sections
+
+
+def _merit(run: Mapping[str, Any]) -> tuple[bool, float]:
+    """Of a run that answers or chooses: the best of these is the one that is kept."""
+    return run["init"] == "pretrained", float(run.get("f1") or run.get("accuracy") or 0.0)
 
 
 def class_scores(matrix: npt.ArrayLike) -> list[tuple[float, float, float]]:
@@ -189,7 +203,7 @@ def _protocol(scores: Scores) -> list[Section]:
     facts: dict[str, str | int | float] = {
         "model": scores.model,
         "task": scores.task,
-        "labels": len(scores.labels),
+        **({"labels": len(scores.labels)} if scores.labels else {}),
         "training examples": scores.train_examples,
         "held-out examples": scores.dev_examples,
         "epochs": epochs,

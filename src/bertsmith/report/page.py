@@ -92,22 +92,27 @@ class FillRow:
     """One [MASK] of one sentence, and its predictions at every moment of the table.
 
     `predictions` has one entry a moment: (token, probability), best first; empty where it
-    was not measured. `answer` is the right word, or "".
+    was not measured. `answer` is the right word, or "". `title` stands above the sentence.
     """
 
     before: str
     after: str
     answer: str
     predictions: Sequence[Sequence[tuple[str, float]]]
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """Masked words filled in as training went on: a row a mask, a column a moment."""
+    """Masked words filled in as training went on: a row a mask, a column a moment.
+
+    `absent` stands where there is no answer.
+    """
 
     moments: Sequence[str]
     rows: Sequence[FillRow]
     caption: str
+    absent: str = "[MASK]"
 
 
 Fate = Literal["plain", "special", "masked", "random", "kept"]

@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from bertsmith.config import ModelConfig
+from bertsmith.data.loader import ListSource
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.tables import Columns, Labelled, Table
@@ -43,11 +44,18 @@ class Encoded:
     examples: list[Example]
     is_truncated: list[bool]  # one a row
     output_rows: IntArray | None = None  # (examples,) rows of the output for each; None: one
+    groups: IntArray | None = None
+    """(rows + 1,) where each row's examples begin, where they must share a batch."""
 
     @property
     def truncated(self) -> int:
         """How many rows did not fit whole."""
         return sum(self.is_truncated)
+
+    @property
+    def source(self) -> ListSource:
+        """The examples, or groups of them, to be drawn."""
+        return ListSource(self.examples, self.groups)
 
 
 class Prediction(ABC):
@@ -119,6 +127,10 @@ class Task(ABC, Generic[RowT, EncodedT]):
         """The task of a saved model, which keeps its settings and the names of its outputs."""
         return replace(self, settings={**self.settings, **settings})
 
+    def for_training(self, train: Labelled[RowT]) -> Labelled[RowT]:
+        """The rows that can be learnt from, with notes on the others. Raises DataError."""
+        return train
+
     @abstractmethod
     def require_alike(self, other: Labelled[RowT], train: Labelled[RowT]) -> None:
         """Raise DataError where `other` is of another shape than the training rows."""
@@ -166,6 +178,10 @@ class Task(ABC, Generic[RowT, EncodedT]):
         """What never changes while `model` is trained, computed once; `on_example` is told the
         number of examples that are done."""
         return data
+
+    def tuned(self, metrics: Metrics) -> Task[RowT, EncodedT]:
+        """The task with what was tuned on the dev set, to go with the model of these metrics."""
+        return self
 
     def files(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Mapping[str, str]:
         """What the run folder keeps of the best run's outputs on the dev set, by file name."""

@@ -7,12 +7,19 @@ from difflib import get_close_matches
 from typing import Any
 
 from bertsmith.errors import ConfigError
-from bertsmith.tasks import classify, multilabel, regress, tagging
+from bertsmith.tasks import choice, classify, multilabel, qa, regress, tagging
 from bertsmith.tasks.base import Task
 
-TASKS: tuple[Task[Any, Any], ...] = (classify.TASK, multilabel.TASK, regress.TASK, tagging.TASK)
+TASKS: tuple[Task[Any, Any], ...] = (
+    classify.TASK,
+    multilabel.TASK,
+    regress.TASK,
+    tagging.TASK,
+    qa.TASK,
+    choice.TASK,
+)
 
-OF_KIND = {"tagger": "tag"}
+OF_KIND = {"tagger": "tag", "span": "qa", "choice": "choice"}
 
 
 def find(name: str) -> Task[Any, Any]:

@@ -70,25 +70,25 @@ def predict(
 
     `rows` (examples,) says how many each example has: one where it is not given.
     """
-    outputs, _ = _outputs(model, examples, rows, None)
+    outputs, _ = _outputs(model, ListSource(examples), rows, None)
     return outputs
 
 
 @torch.no_grad()
 def _outputs(
     model: HeadedEncoder,
-    examples: list[Example],
+    source: ListSource,
     rows: IntArray | None,
     objective: Objective | None,
 ) -> tuple[FloatArray, float]:
     """As `predict`, and the mean of the objective, 0 where there is none."""
     was_training, device = model.training, model_device(model)
     model.eval()
-    counts = np.ones(len(examples), dtype=np.int64) if rows is None else rows
+    counts = np.ones(source.num_examples, dtype=np.int64) if rows is None else rows
     starts = np.cumsum(counts) - counts
     outputs: FloatArray | None = None
     loss = 0.0
-    for batch in sequential_batches(ListSource(examples), EVALUATION_TOKENS):
+    for batch in sequential_batches(source, EVALUATION_TOKENS):
         batch = batch.to(device)
         own = model(batch).float()
         if outputs is None:
@@ -124,11 +124,12 @@ def fit(
     where a loss is not finite.
     """
     began = time.perf_counter()
-    count = len(train_data.examples)
+    source, dev_source = train_data.source, dev_data.source
+    count = len(source)
     optim = protocol.optim()
     loader = Loader(
-        ListSource(train_data.examples),
-        batch_tokens=protocol.batch_size * protocol.max_length,
+        source,
+        batch_tokens=protocol.batch_size * int(source.lengths(0).max()),
         seed=seed,
         batch_sequences=protocol.batch_size,
     )
@@ -153,9 +154,7 @@ def fit(
             epoch, batch = step.state.cursor.epoch, step.state.cursor.batch
             on_step(step, epoch * count + batch * protocol.batch_size)
             if batch == 0 and (epoch % every == 0 or epoch == protocol.epochs):
-                outputs, dev_loss = _outputs(
-                    model, dev_data.examples, dev_data.output_rows, objective
-                )
+                outputs, dev_loss = _outputs(model, dev_source, dev_data.output_rows, objective)
                 metrics = task.assess(model, dev_data, outputs)
                 history.append(
                     {

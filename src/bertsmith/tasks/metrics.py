@@ -22,12 +22,16 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
+    "exact": "exact match",
     "f1": "F1",
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "matthews": "Matthews",
     "pearson": "Pearson",
     "spearman": "Spearman",
+    "has_answer_exact": "exact match of those with an answer",
+    "has_answer_f1": "F1 of those",
+    "no_answer": "others left unanswered",
 }
 """The fields of the metrics, as people call them."""
 LEAST_SPREAD = 0.01

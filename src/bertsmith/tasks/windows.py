@@ -77,7 +77,7 @@ def encode_sentences(
                 examples.append(_example(parts, before, after, labels))
     flat = None if tags is None else np.array([t for own in tags for t in own], dtype=np.int64)
     counts = np.array(rows, dtype=np.int64)
-    return EncodedSentences(examples, is_truncated, counts, sentences, flat)
+    return EncodedSentences(examples, is_truncated, counts, sentences=sentences, tags=flat)
 
 
 def windows(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, int, int]]:
