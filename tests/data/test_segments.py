@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertsmith.data import segments
+from bertsmith.data import segments, walk
 from bertsmith.data.segments import (
     MIN_TOKENS,
     Plan,
@@ -159,7 +159,7 @@ def test_few_documents_give_their_last_sentences() -> None:
 def test_a_long_document_is_planned_in_strides(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = Memory([[7] * 400, [5] * 3])
     whole = plan_singles(corpus, corpus.ranges, 64, 0.0, 7, 0)
-    monkeypatch.setattr(segments, "LONGEST_STRIDE", 500)
+    monkeypatch.setattr(walk, "LONGEST_STRIDE", 500)
     plan = plan_singles(corpus, corpus.ranges, 64, 0.0, 7, 0)
     assert (plan.a_begin[1:] == plan.a_end[:-1]).all()
     assert (plan.a_begin % 7 == 0)[:-1].all()  # strides begin at sentences

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bertsmith.data.segments import LONGEST_STRIDE, MIN_TOKENS, Vocabulary, read_ranges
+from bertsmith.data.segments import Vocabulary, read_ranges
+from bertsmith.data.walk import LONGEST_STRIDE, MIN_TOKENS
 from bertsmith.types import IntArray, Segment
 
 if TYPE_CHECKING:

@@ -1,15 +1,15 @@
 """Documents -> segments: which token ranges make up each input of an epoch.
 
 A plan lists every segment of one epoch as token ranges. It is computed in one vectorised
-pass: all documents advance together, one segment a step, and every choice (a shorter
-target, where A ends, whether B is drawn from elsewhere) hashes the token at which the
-segment begins. So a plan is a pure function of (corpus, seed, epoch), 10 million segments
-take seconds, and a segment is read from disk only when it is used.
+pass (see `bertsmith.data.walk`), and every choice (a shorter target, where A ends, whether B
+is drawn from elsewhere) hashes the token at which the segment begins. So a plan is a pure
+function of (corpus, seed, epoch), 10 million segments take seconds, and a segment is read
+from disk only when it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +18,7 @@ import numpy as np
 
 from bertsmith.config import Masking
 from bertsmith.data import rng
+from bertsmith.data.walk import MIN_TOKENS, Columns, in_parts, last_within, walk
 from bertsmith.errors import CorpusError
 from bertsmith.types import NO_PAIR, FloatArray, IntArray, Segment
 
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 
 FEWEST_FOR_EACH = 10
 """Documents there must be for each one that is held out whole."""
-LONGEST_STRIDE = 1 << 16
-"""Tokens of a document that are planned in one go."""
 OFFSETS_AT_ONCE = 1 << 20
-MIN_TOKENS = 2
-"""Shorter left-overs of a document are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,18 +196,17 @@ def plan_singles(
     """Each segment is as many whole sentences of one document as fit; none is a pair."""
     sentences = np.asarray(corpus.sentence_offsets, dtype=np.int64)
     draw = _Draws(seed, epoch)
-    begins, ends = [], []
-    begin, end, _ = _strides(sentences, ranges)
-    cursor, stop = _alive(begin, end)
-    while len(cursor):
+
+    def step(
+        cursor: IntArray, at: IntArray, stop: IntArray, row: IntArray
+    ) -> tuple[Columns, IntArray, IntArray]:
         room = _room(draw, cursor, max_length - 2, short_rate)
-        end = _fill(sentences, cursor, room, stop)
-        begins.append(cursor)
-        ends.append(end)
-        cursor, stop = _alive(end, stop)
-    a_begin, a_end = _ordered(begins, ends)
-    nothing = np.zeros_like(a_begin)
-    return Plan(a_begin, a_end, nothing, nothing, np.full_like(a_begin, NO_PAIR))
+        end, last = _fill(sentences, cursor, at, room, stop)
+        return (cursor, end), end, last
+
+    begin, end = walk(sentences, ranges, step)
+    nothing = np.zeros_like(begin)
+    return Plan(begin, end, nothing, nothing, np.full_like(begin, NO_PAIR))
 
 
 def plan_next_sentence(
@@ -231,27 +227,26 @@ def plan_next_sentence(
             mend="build the corpus from more documents, or use a recipe without sentence pairs",
         )
     sentences = np.asarray(corpus.sentence_offsets, dtype=np.int64)
-    draw = _Draws(seed, epoch)
-    columns: list[list[IntArray]] = [[], [], [], [], []]
-    cursor, stop, document = _alive(*_strides(sentences, ranges))
-    while len(cursor):
-        room = _room(draw, cursor, max_length - 3, short_rate)
-        end = _fill(sentences, cursor, room, stop)
-        middle = _cut(sentences, cursor, end, draw("cut", cursor))
-        is_random = draw("pair", cursor) < 0.5
-        b_begin, b_end = _elsewhere(
-            sentences, ranges, document, room - (middle - cursor), draw, cursor
-        )
-        _append(
-            columns,
-            cursor,
-            middle,
-            np.where(is_random, b_begin, middle),
-            np.where(is_random, b_end, end),
-            is_random.astype(np.int64),
-        )
-        cursor, stop, document = _alive(np.where(is_random, middle, end), stop, document)
-    return Plan(*_ordered(*columns))
+    draw, room = _Draws(seed, epoch), max_length - 3
+
+    def step(
+        cursor: IntArray, at: IntArray, stop: IntArray, row: IntArray
+    ) -> tuple[Columns, IntArray, IntArray]:
+        asked = _room(draw, cursor, room, short_rate)
+        end, last = _fill(sentences, cursor, at, asked, stop)
+        middle = _cut(sentences, cursor, at, end, last, draw("cut", cursor))
+        label = (draw("pair", cursor) < 0.5).astype(np.int64)  # 1: B is from elsewhere
+        following = np.where(label, middle, end)
+        return (cursor, middle, end, label, row), following, np.where(label, at, last)
+
+    a_begin, a_end, b_end, label, row = walk(sentences, ranges, step)
+    b_begin = a_end.copy()
+    random = np.flatnonzero(label)
+    left = _room(draw, a_begin[random], room, short_rate) - (a_end - a_begin)[random]
+    b_begin[random], b_end[random] = in_parts(
+        _elsewhere(sentences, ranges, draw), row[random], left, a_begin[random]
+    )
+    return Plan(a_begin, a_end, b_begin, b_end, label)
 
 
 def plan_sentence_order(
@@ -264,42 +259,19 @@ def plan_sentence_order(
     """
     sentences = np.asarray(corpus.sentence_offsets, dtype=np.int64)
     draw = _Draws(seed, epoch)
-    columns: list[list[IntArray]] = [[], [], [], [], []]
-    begin, stop, _ = _strides(sentences, ranges)
-    cursor, stop = _alive(begin, stop)
-    while len(cursor):
+
+    def step(
+        cursor: IntArray, at: IntArray, stop: IntArray, row: IntArray
+    ) -> tuple[Columns, IntArray, IntArray]:
         room = _room(draw, cursor, max_length - 3, short_rate)
-        end = _fill(sentences, cursor, room, stop)
-        middle = _cut(sentences, cursor, end, draw("cut", cursor))
+        end, last = _fill(sentences, cursor, at, room, stop)
+        middle = _cut(sentences, cursor, at, end, last, draw("cut", cursor))
         is_swapped = draw("pair", cursor) < 0.5
-        _append(
-            columns,
-            np.where(is_swapped, middle, cursor),
-            np.where(is_swapped, end, middle),
-            np.where(is_swapped, cursor, middle),
-            np.where(is_swapped, middle, end),
-            is_swapped.astype(np.int64),
-        )
-        cursor, stop = _alive(end, stop)
-    return Plan(*_ordered(*columns))
+        a_begin, a_end = np.where(is_swapped, (middle, end), (cursor, middle))
+        b_begin, b_end = np.where(is_swapped, (cursor, middle), (middle, end))
+        return (a_begin, a_end, b_begin, b_end, is_swapped.astype(np.int64)), end, last
 
-
-def _strides(sentences: IntArray, ranges: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Begins and ends of LONGEST_STRIDE tokens or so, and the row of `ranges` each is of.
-
-    All advance together in the planning loop, which then takes as many rounds as one stride
-    has segments, however long the longest document is.
-    """
-    begin, end = ranges.T
-    count = -(-(end - begin) // LONGEST_STRIDE)
-    row = np.repeat(np.arange(len(ranges)), count)
-    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    wanted = begin[row] + number * LONGEST_STRIDE
-    at = sentences[np.searchsorted(sentences, wanted, side="right") - 1]
-    starts = np.where((number > 0) & (at > begin[row]), at, wanted)
-    is_last = number == count[row] - 1
-    stops = np.where(is_last, end[row], np.roll(starts, -1))
-    return starts, stops, row
+    return Plan(*walk(sentences, ranges, step))
 
 
 class _Draws:
@@ -312,66 +284,59 @@ class _Draws:
         return rng.uniform(rng.key(*self._parts, purpose), cursor)
 
 
-def _alive(cursor: IntArray, stop: IntArray, *others: IntArray) -> tuple[IntArray, ...]:
-    """Only the documents that still have a segment's worth of tokens."""
-    more = stop - cursor >= MIN_TOKENS
-    return tuple(values[more] for values in (cursor, stop, *others))
-
-
 def _room(draw: _Draws, cursor: IntArray, room: int, short_rate: float) -> IntArray:
     """Tokens for text in each segment: `room`, or for some a random smaller number."""
-    full = np.full(len(cursor), room, dtype=np.int64)
-    if short_rate == 0.0:
-        return full
-    short = MIN_TOKENS + (draw("length", cursor) * (room - MIN_TOKENS + 1)).astype(np.int64)
-    return np.where(draw("short", cursor) < short_rate, short, full)
+    rooms = np.full(len(cursor), room, dtype=np.int64)
+    if short_rate > 0.0:
+        short = np.flatnonzero(draw("short", cursor) < short_rate)
+        lengths = draw("length", cursor[short]) * (room - MIN_TOKENS + 1)
+        rooms[short] = MIN_TOKENS + lengths.astype(np.int64)
+    return rooms
 
 
-def _fill(sentences: IntArray, begin: IntArray, room: IntArray, stop: IntArray) -> IntArray:
-    """End of the last whole sentence that fits; mid-sentence where not even one does."""
+def _fill(
+    sentences: IntArray, begin: IntArray, at: IntArray, room: IntArray, stop: IntArray
+) -> tuple[IntArray, IntArray]:
+    """End of the last whole sentence that fits, mid-sentence where not even one does; and the
+    last sentence offset up to there.
+    """
     limit = np.minimum(begin + room, stop)
-    boundary = sentences[np.searchsorted(sentences, limit, side="right") - 1]
-    end: IntArray = np.where(boundary - begin >= MIN_TOKENS, boundary, limit)
-    return end
+    last = last_within(sentences, at, limit)
+    boundary = sentences[last]
+    return np.where(boundary - begin >= MIN_TOKENS, boundary, limit), last
 
 
-def _cut(sentences: IntArray, begin: IntArray, end: IntArray, chance: FloatArray) -> IntArray:
+def _cut(
+    sentences: IntArray,
+    begin: IntArray,
+    at: IntArray,
+    end: IntArray,
+    last: IntArray,
+    chance: FloatArray,
+) -> IntArray:
     """A sentence boundary inside (begin, end), at random; without one, about the middle."""
-    first = np.searchsorted(sentences, begin, side="right")
-    count = np.searchsorted(sentences, end, side="left") - first
-    boundary = sentences[first + (chance * count).astype(np.int64)]
+    first = last_within(sentences, at, begin) + 1
+    count = last + (sentences[last] < end) - first
+    boundary = sentences.take(first + (chance * count).astype(np.int64), mode="clip")
     inside = begin + np.clip(((end - begin) * (0.25 + 0.5 * chance)).astype(np.int64), 1, None)
     cut: IntArray = np.where(count > 0, boundary, np.minimum(inside, end - 1))
     return cut
 
 
 def _elsewhere(
-    sentences: IntArray,
-    ranges: IntArray,
-    document: IntArray,
-    room: IntArray,
-    draw: _Draws,
-    cursor: IntArray,
-) -> tuple[IntArray, IntArray]:
-    """A run of sentences, at most `room` tokens, from a random other document."""
-    other = (draw("document", cursor) * (len(ranges) - 1)).astype(np.int64)
-    other += other >= document
-    low, high = ranges[other, 0], ranges[other, 1]
-    first = np.searchsorted(sentences, low, side="left")
-    count = np.searchsorted(sentences, high, side="left") - first
-    begin = sentences[first + (draw("sentence", cursor) * count).astype(np.int64)]
-    limit = np.minimum(begin + room, high)
-    boundary = sentences[np.searchsorted(sentences, limit, side="right") - 1]
-    return begin, np.where(boundary > begin, boundary, limit)
+    sentences: IntArray, ranges: IntArray, draw: _Draws
+) -> Callable[[IntArray, IntArray, IntArray], Columns]:
+    """(own row of `ranges`, room, cursor) -> a run of sentences of a random other document."""
+    firsts = np.searchsorted(sentences, ranges[:, 0], side="left")
+    counts = np.searchsorted(sentences, ranges[:, 1], side="left") - firsts
 
+    def choose(row: IntArray, room: IntArray, cursor: IntArray) -> Columns:
+        other = (draw("document", cursor) * (len(ranges) - 1)).astype(np.int64)
+        other += other >= row
+        first = firsts[other] + (draw("sentence", cursor) * counts[other]).astype(np.int64)
+        begin = sentences[first]
+        limit = np.minimum(begin + room, ranges[other, 1])
+        boundary = sentences[last_within(sentences, first, limit)]
+        return begin, np.where(boundary > begin, boundary, limit)
 
-def _append(columns: list[list[IntArray]], *values: IntArray) -> None:
-    for column, value in zip(columns, values, strict=True):
-        column.append(value)
-
-
-def _ordered(*columns: list[IntArray]) -> tuple[IntArray, ...]:
-    """The steps' results end to end, in corpus order, so that neighbours share disk pages."""
-    joined = [np.concatenate(column) if column else np.zeros(0, np.int64) for column in columns]
-    order = np.argsort(joined[0], kind="stable")
-    return tuple(column[order] for column in joined)
+    return choose
