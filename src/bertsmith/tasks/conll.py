@@ -26,7 +26,7 @@ from bertsmith.tasks.tables import Columns, Labelled, Table, read_table
 from bertsmith.text.lines import text_suffix
 
 DOCUMENT = "-DOCSTART-"
-_HEAD = 20
+_HEAD = 200
 """Lines by which the kind of a file is told."""
 
 Kind = Literal["columns", "conllu", "txt", "jsonl"]
