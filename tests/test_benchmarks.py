@@ -10,7 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the package
 
-from benchmarks import corpus, electra, kill, pretrain, startup, steps
+from benchmarks import corpus, electra, kill, pretrain, scale, startup, steps
 
 from bertsmith.nn.models import count_parameters
 
@@ -69,6 +69,33 @@ def test_a_nested_import_of_torch_is_seen() -> None:
 
     assert imported("bertsmith.nn.losses")
     assert not imported("bertsmith.cli.main")
+
+
+BARE = """
+import runpy, sys
+for name in ("pydantic", "tomli_w", "zstandard"):
+    sys.modules[name] = None
+sys.argv = ["gpu", "--device", "cpu", "--tiny"]
+runpy.run_module("benchmarks.gpu", run_name="__main__")
+"""
+
+
+def test_the_gpu_benchmark_runs_beside_torch_and_transformers_alone() -> None:
+    """Where bertsmith is not installed; on a processor, and tiny."""
+    root = Path(__file__).parents[1]
+    ended = subprocess.run(
+        [sys.executable, "-c", BARE], cwd=root, capture_output=True, text=True, timeout=250
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "ratio gpu_L2_H64_32_vs_transformers" in ended.stdout
+    for who in ("ours", "theirs", "theirs compiled"):
+        assert f"L2_H64_32: {who}: " in ended.stdout
+
+
+def test_the_plan_of_large_runs_is_what_its_rates_give() -> None:
+    page = Path(__file__).parents[1] / "docs" / "scale.md"
+    assert scale.table() in page.read_text("utf-8")
+    assert f"{scale.A100_RATE:,.0f} tokens/s" in page.read_text("utf-8")
 
 
 def test_kill_9_ends_in_the_same_weights(tmp_path: Path) -> None:

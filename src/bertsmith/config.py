@@ -347,6 +347,8 @@ class RunConfig(Config):
     seed: int = Field(0, ge=0, lt=1 << 63)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    distributed: Literal["ddp", "fsdp"] = "ddp"
+    """What each of several processes holds: all weights and moments, or its share of them."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()

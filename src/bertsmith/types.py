@@ -11,7 +11,7 @@ longest sequence, n tokens of one sequence, D hidden size, H heads, V vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,11 @@ class Example:
     """(n, ...), a row a token, or a row for some of them."""
 
 
+def itself(count: torch.Tensor) -> torch.Tensor:
+    """The total of a batch that no other process has a share of."""
+    return count
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WordVectors:
     """N different words, the most frequent one first, and a vector for each."""
@@ -80,6 +85,9 @@ class Batch:
     them in dense groups; `indices` says which example each one is. `decoder`, where there is
     one, holds what the decoder reads, sequence by sequence in this batch's order, whatever
     their lengths.
+
+    Where several processes share a batch, this may be one's share of it: a mean over it is then
+    divided by `total` of its count, so that the shares' losses add up to the whole's.
     """
 
     input_ids: torch.Tensor  # (T,) int64
@@ -89,6 +97,10 @@ class Batch:
     indices: tuple[int, ...]  # B entries: which example of its source each sequence is
     targets: Mapping[str, torch.Tensor] = field(default_factory=dict)
     decoder: Batch | None = None
+    total: Callable[[torch.Tensor], torch.Tensor] = itself
+    """A count of something in this batch, to that in all the shares together."""
+    weight: int = 1
+    """0: a stand-in for an empty share, which counts for nothing."""
 
     @property
     def num_tokens(self) -> int:

@@ -108,8 +108,12 @@ def test_ranks_see_together_what_one_sees_alone(
     for number in range(alone.num_batches(epoch)):
         cursor = Cursor(epoch, number)
         whole, shares = alone.batch(cursor), [loader.batch(cursor) for loader in ranks]
-        assert sorted(i for share in shares for i in share.indices) == sorted(whole.indices)
-        assert sum(share.num_tokens for share in shares) == whole.num_tokens
+        real = [share for share in shares if share.weight]
+        assert sorted(i for share in real for i in share.indices) == sorted(whole.indices)
+        assert sum(share.num_tokens for share in real) == whole.num_tokens
+        assert alone.num_tokens(cursor) == ranks[-1].num_tokens(cursor) == whole.num_tokens
+        for stand_in in (share for share in shares if not share.weight):
+            assert stand_in.lengths == (min(lengths[index] for index in whole.indices),)
         for share in shares:
             values = [lengths[index] for index in share.indices]
             assert share.lengths == tuple(values)

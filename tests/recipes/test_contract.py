@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +13,8 @@ import torch
 import transformers
 from torch import nn
 
-from bertsmith.data.loader import Cursor
+from bertsmith.data.loader import START, Cursor
+from bertsmith.engine.distributed import Group
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import State, Step, train
 from bertsmith.export.huggingface import load_model, read_model
@@ -21,6 +25,7 @@ from bertsmith.nn.models import count_parameters, masked_lm_of
 from bertsmith.recipes.base import find, recipe_names
 from bertsmith.report.log import read_run
 from bertsmith.text.corpus import Corpus
+from bertsmith.types import Batch
 
 from .toy import config, make_corpus
 
@@ -75,6 +80,54 @@ def test_it_learns(recipe: str, corpus: Corpus) -> None:
     losses = [step.values["loss"] for step in steps]
     assert sum(losses[-10:]) < 0.95 * sum(losses[:10])
     assert after["loss"] < 0.95 * before["loss"]
+
+
+def shares_of(setup: Setup, count: int) -> list[Batch]:
+    """The first batch as `count` processes share it, each knowing the counts of all."""
+    ranks = [replace(setup, group=Group(rank, count)) for rank in range(count)]
+    shares = [rank.loader().batch(START) for rank in ranks]
+    model = setup.model().eval()
+    counted: list[list[torch.Tensor]] = []
+    for share in shares:
+        counts: list[torch.Tensor] = []
+
+        def note(count: torch.Tensor, counts: list[torch.Tensor] = counts) -> torch.Tensor:
+            counts.append(count)
+            return count
+
+        setup.recipe.loss(model, replace(share, total=note))
+        counted.append(counts)
+    totals = [torch.stack(each).sum(0) for each in zip(*counted, strict=True)]
+
+    def recalling() -> Callable[[torch.Tensor], torch.Tensor]:
+        known = iter(totals)
+        return lambda count: next(known)
+
+    return [replace(share, total=recalling()) for share in shares]
+
+
+def test_shares_add_up_to_the_whole(
+    recipe: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses, scores and gradients of three processes' shares are together those of the batch:
+    every mean is divided by what `Batch.total` says of its count."""
+    setup = prepare(config(recipe, precision="float32"), corpus)
+    monkeypatch.setattr(torch, "rand", lambda count, **place: torch.full((count,), 0.5))
+    results = []
+    for batches in ([setup.loader().batch(START)], shares_of(setup, 3)):
+        model = setup.model().eval()
+        sums: Counter[str] = Counter()
+        for batch in batches:
+            total, named = setup.recipe.loss(model, batch)
+            total.backward()  # type: ignore[no-untyped-call]
+            sums.update({"loss": float(total.detach())})
+            sums.update({name: float(value.detach()) for name, value in named.items()})
+        results.append((sums, {name: weight.grad for name, weight in model.named_parameters()}))
+    (whole, gradients), (together, added) = results
+    assert together == pytest.approx(whole, rel=1e-4)
+    largest = max(float(gradient.abs().max()) for gradient in gradients.values())
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(added[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
 
 
 def test_every_weight_is_trained(setup: Setup) -> None:

@@ -41,6 +41,12 @@ def corpus() -> None:
     help="A Python function that cuts a sentence into words, for scripts without spaces, "
     "such as jieba:lcut.",
 )
+@click.option(
+    "--dask",
+    "scheduler",
+    metavar="ADDRESS",
+    help="A dask scheduler, whose workers encode in place of processes here; they must see --out.",
+)
 @LAYOUT
 def build(
     texts: tuple[str, ...],
@@ -48,23 +54,32 @@ def build(
     out: Path,
     workers: int | None,
     segmenter: str,
+    scheduler: str | None,
     layout: str,
 ) -> None:
     """Encode text into memory-mapped token arrays.
 
     The same command again goes on after an interruption.
     """
+    from contextlib import nullcontext
+
     from bertsmith.cli.progress import byte_progress
     from bertsmith.text.corpus import build_corpus
     from bertsmith.text.tokenizer import Tokenizer
+    from bertsmith.text.workers import dask_cluster
 
     loaded = Tokenizer.load(tokenizer_folder)
-    with byte_progress("encoding") as progress:
+    here = nullcontext((None, workers))
+    with (
+        byte_progress("encoding") as progress,
+        dask_cluster(scheduler) if scheduler else here as (executor, at_once),
+    ):
         built = build_corpus(
             texts,
             loaded,
             out,
-            workers=workers,
+            workers=at_once,
+            executor=executor,
             layout=layout,  # type: ignore[arg-type]
             segmenter=segmenter,
             progress=progress,

@@ -33,25 +33,32 @@ def pretrain(
     """Pre-train on a corpus; the same command again goes on where it stopped.
 
     RUN.toml holds what differs from its recipe's defaults; a recipe's name alone takes them
-    all. Ctrl-C or SIGTERM stops cleanly after the current step.
+    all. Ctrl-C or SIGTERM stops cleanly after the current step. For several processes:
+    torchrun --nproc-per-node N -m bertsmith pretrain ...
     """
+    from bertsmith.engine.distributed import joined
     from bertsmith.jobs.pretrain import load_config
     from bertsmith.jobs.pretrain import pretrain as job
     from bertsmith.jobs.setup import describe, prepare
     from bertsmith.text.corpus import Corpus
 
-    config, opened = load_config(run, assignments, source, out), Corpus.open(corpus)
-    if dry_run:
-        setup = prepare(config, opened)
-        for name, value in describe(setup).items():
-            click.echo(f"{name:>16}  {value}")
-        click.echo(f"\n{setup.config.to_toml()}", nl=False)
-        return 0
-    result = job(config, opened, out)
-    for name, score in result.evaluation.items():
-        click.echo(f"held-out {name:<14} {score:.3f}")
-    if result.finished:
-        click.echo(f"model   {result.model}\nreport  {out / 'report.html'}")
-    else:
-        click.echo(f"stopped after {result.tokens:,} tokens; the same command goes on from there")
-    return result.exit_status
+    with joined() as group:
+        config, opened = load_config(run, assignments, source, out), Corpus.open(corpus)
+        if dry_run:
+            setup = prepare(config, opened, group)
+            lines = [f"{name:>16}  {value}" for name, value in describe(setup).items()]
+            lines += ["", setup.config.to_toml().rstrip()]
+            status = 0
+        else:
+            result = job(config, opened, out)
+            scores = result.evaluation.items()
+            lines = [f"held-out {name:<14} {score:.3f}" for name, score in scores]
+            if result.finished:
+                lines += [f"model   {result.model}", f"report  {out / 'report.html'}"]
+            else:
+                tokens = f"{result.tokens:,} tokens"
+                lines += [f"stopped after {tokens}; the same command goes on from there"]
+            status = result.exit_status
+        if group.leads:
+            click.echo("\n".join(lines))
+    return status

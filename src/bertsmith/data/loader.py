@@ -180,7 +180,8 @@ class Loader(Stream):
     """Batches of a source in a seeded order.
 
     Of each batch, `rank` takes its share among `world_size`: together they see what one alone
-    would, batch by batch, and a share may be empty.
+    would, batch by batch. In place of an empty share stands the batch's shortest sequence, with
+    weight 0, so that all have something to compute.
 
     Where examples change over the run, `epochs` is how many the whole of it would take, and
     `begin` the share of it that lies before the first batch.
@@ -226,11 +227,19 @@ class Loader(Stream):
         order, bounds = self.order(cursor.epoch)
         whole = order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
         lengths = self._source.lengths(cursor.epoch)[whole]
-        drawn = [int(i) for i in whole[share_out(lengths, self._rank, self._world_size)]]
+        share = share_out(lengths, self._rank, self._world_size)
+        weight = min(1, len(share))
+        drawn = [int(i) for i in whole[share if weight else [lengths.argmin()]]]
         indices = self._source.members(drawn)
         progress = self.progress(cursor)
         examples = [self._source.example(cursor.epoch, index, progress) for index in indices]
-        return collate(examples, indices)
+        return replace(collate(examples, indices), weight=weight)
+
+    def num_tokens(self, cursor: Cursor) -> int:
+        """Of the batch at `cursor`, all shares together."""
+        order, bounds = self.order(cursor.epoch)
+        whole = order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
+        return int(self._source.lengths(cursor.epoch)[whole].sum())
 
     def check(self, cursor: Cursor) -> None:
         """See Stream."""

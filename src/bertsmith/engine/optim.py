@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bertsmith.config import OptimConfig
+from bertsmith.engine.distributed import ALONE, Group
+from bertsmith.engine.sharding import is_sharded, like, whole
 from bertsmith.errors import CheckpointError
 
 Schedule = Callable[[float], float]
@@ -39,7 +41,10 @@ class Optimizer:
     """One step of every weight that is not frozen: clip, update, write back.
 
     `is_hidden_matrix(name, weight)` says which weights Muon takes where the config asks for
-    it; vectors (biases, norms) are never decayed.
+    it; vectors (biases, norms) are never decayed. The gradients of all in `group` are added up.
+    Of a sharded model the weights and moments stay sharded, and what goes in and out is whole;
+    every process must then call the same methods. `dtype` is what the model computes in, where
+    that is not the type of its weights.
     """
 
     def __init__(
@@ -47,8 +52,10 @@ class Optimizer:
         model: nn.Module,
         config: OptimConfig,
         is_hidden_matrix: Callable[[str, Tensor], bool] = lambda name, _: ".layers." in name,
+        group: Group = ALONE,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        self._clip = config.grad_clip
+        self._clip, self._group = config.grad_clip, group
         self._model: dict[str, Tensor] = {
             name: weight for name, weight in model.named_parameters() if weight.requires_grad
         }
@@ -78,8 +85,8 @@ class Optimizer:
         ]
         if muon:
             matrices = [self._master[name] for name in sorted(muon)]
-            dtype = next(iter(self._model.values())).dtype
-            self._parts.append((Muon(matrices, config.muon_lr, decay, dtype), config.muon_lr))
+            computed = dtype or next(iter(self._model.values())).dtype
+            self._parts.append((Muon(matrices, config.muon_lr, decay, computed), config.muon_lr))
 
     def step(self, factor: float) -> float:
         """Update every weight at `factor` times the peak rates; the gradient's L2 norm.
@@ -91,10 +98,12 @@ class Optimizer:
             if master is not weight and weight.grad is not None:
                 master.grad = weight.grad.to(torch.float32)
         gradients = [w.grad for w in self._master.values() if w.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        if self._group.size > 1 and not is_sharded(gradients[0]):  # else they are added up already
+            self._group.add_up(gradients)
+        norm = whole(torch.nn.utils.get_total_norm(gradients))
         if bool(norm.isfinite()):
             if norm > self._clip:
-                torch._foreach_mul_(gradients, self._clip / norm)
+                torch._foreach_mul_(gradients, float(self._clip / norm))
             for part, peak in self._parts:
                 for group in part.param_groups:
                     group["lr"] = peak * factor
@@ -106,13 +115,14 @@ class Optimizer:
 
     @torch.no_grad()
     def _write_back(self) -> None:
-        for name, weight in self._model.items():
-            if self._master[name] is not weight:
-                weight.copy_(self._master[name])
+        rounded = [w for name, w in self._model.items() if self._master[name] is not w]
+        if rounded:
+            exact = [m for name, m in self._master.items() if self._model[name] is not m]
+            torch._foreach_copy_(rounded, exact)
 
     def weights(self) -> dict[str, Tensor]:
-        """The fp32 weights by name, as they are (no copies)."""
-        return {name: weight.detach() for name, weight in self._master.items()}
+        """The fp32 weights by name, as they are (no copies, unless they are sharded)."""
+        return {name: whole(weight.detach()) for name, weight in self._master.items()}
 
     def state(self) -> dict[str, Tensor]:
         """Weights and moments as flat tensors: "weights.NAME", "exp_avg.NAME", ..."""
@@ -120,7 +130,7 @@ class Optimizer:
         for name, weight in self._master.items():
             for part, _ in self._parts:
                 for key, value in part.state.get(weight, {}).items():
-                    tensors[f"{key}.{name}"] = value.detach()
+                    tensors[f"{key}.{name}"] = whole(value.detach())
         return tensors
 
     def shapes(self) -> dict[str, torch.Size]:
@@ -139,10 +149,10 @@ class Optimizer:
         """
         _require_fit(tensors, self.shapes(), self._master)
         for name, weight in self._master.items():
-            weight.copy_(tensors[f"weights.{name}"])
+            weight.copy_(like(weight, tensors[f"weights.{name}"]))
             part = self._part_of(weight)
             moments = {
-                kind: tensors[f"{kind}.{name}"].to(weight.device, copy=True)
+                kind: like(weight, tensors[f"{kind}.{name}"]).clone()
                 for kind in _moments(part)
                 if f"{kind}.{name}" in tensors
             }
@@ -196,7 +206,8 @@ class Muon(torch.optim.Optimizer):
     The update rule is torch.optim.Muon's. This one exists because torch's always multiplies
     in bfloat16, which without bfloat16 hardware takes longer than the training step itself,
     and takes matrices one by one; here those of one shape go through the iteration together,
-    in `dtype`, the type that the model computes in.
+    in `dtype`, the type that the model computes in. Directions of sharded matrices are put
+    together for that, everywhere alike; momentum stays sharded.
     """
 
     def __init__(
@@ -214,12 +225,12 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     by_shape.setdefault(matrix.shape, []).append(matrix)
             for (rows, columns), matrices in by_shape.items():
-                stacked = torch.stack([self._direction(m) for m in matrices])
+                stacked = whole(torch.stack([self._direction(m) for m in matrices]))
                 directions = orthogonalise(stacked, self._dtype)
                 lr = group["lr"] * max(1.0, rows / columns) ** 0.5
                 for matrix, direction in zip(matrices, directions, strict=True):
                     matrix.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    matrix.add_(direction, alpha=-lr)
+                    matrix.add_(like(matrix, direction), alpha=-lr)
 
     def _direction(self, matrix: Tensor) -> Tensor:
         """Nesterov momentum."""

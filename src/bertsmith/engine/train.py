@@ -3,30 +3,31 @@
     for step in train(model, loss, loader.stream(state.cursor), optimizer, schedule, run, state):
         ...log, evaluate, checkpoint with step.state...
 
-Nothing in here has a random state of its own: torch's generator is seeded from (seed, step)
-before each step, so that a run resumed at any step goes on bit for bit.
+Nothing in here has a random state of its own: torch's generator is seeded from (seed, step,
+rank) before each step, so that a run resumed at any step goes on bit for bit. Where several
+processes train together, each Step tells of all their shares, and is the same for all.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from bertsmith.engine.distributed import ALONE, Group
 from bertsmith.engine.health import ExplosionDetector
 from bertsmith.engine.optim import Optimizer, Schedule
+from bertsmith.engine.sharding import Loss as Loss
 from bertsmith.errors import TrainingError
 from bertsmith.types import Batch
 
 CursorT = TypeVar("CursorT")
-
-Loss = Callable[[nn.Module, Batch], tuple[Tensor, Mapping[str, Tensor]]]
-"""(model, batch) -> the scalar to minimise, and named scalars to report."""
+_TOKENS = "tokens"
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,13 @@ def train(
     length: Length,
     state: State[CursorT],
     seed: int,
+    group: Group = ALONE,
 ) -> Iterator[Step[CursorT]]:
     """Train from `state` to the end of `length`, yielding after every optimizer step.
 
-    `batches` gives each batch with the cursor that follows it. Raises DivergenceError, with
-    the weights as they were before the step, where a loss or a gradient is not finite, or the
-    loss has exploded (see ExplosionDetector).
+    `batches` gives each batch, of which `group` has shares, with the cursor that follows it.
+    Raises DivergenceError, with the weights as they were before the step, where a loss or a
+    gradient is not finite, or the loss has exploded (see ExplosionDetector).
     """
     model.train()
     detector, sound_step = ExplosionDetector(state.first_loss), state.step - 1
@@ -112,39 +114,44 @@ def train(
         return
     began = time.perf_counter()
     for cursor, host_batch in batches:
-        batch = host_batch.to(device)
-        torch.manual_seed(_mix(seed, state.step))
+        batch = group.share(host_batch.to(device))
+        torch.manual_seed(_mix(seed, state.step, group.rank))
         total, named = loss(model, batch)
-        value = float(total.detach())
-        total.backward()  # type: ignore[no-untyped-call]
+        (total * batch.weight).backward()  # type: ignore[no-untyped-call]
+        values = group.sums({"loss": total, **named, _TOKENS: batch.num_tokens}, batch.weight)
+        value, tokens = values["loss"], int(values.pop(_TOKENS))
         was_sound = detector.is_sound
         detector.update(value)
         if detector.is_sound:
             sound_step = state.step
         elif was_sound:
-            jump = state.step + 1, host_batch.indices
+            jump = state.step + 1, group.union(_counted(batch))
         before = length.progress(state)
-        tokens = state.tokens + batch.num_tokens
-        state = State(cursor, state.step + 1, tokens, detector.first_loss)
+        state = State(cursor, state.step + 1, state.tokens + tokens, detector.first_loss)
         factor = schedule((before + length.progress(state)) / 2)
         if detector.has_exploded:
             what = f"the loss has exploded from {detector.first_loss:.3g} to {value:.3g}"
             raise DivergenceError(what, *jump, sound_step)
         if not math.isfinite(value):
             what = f"the loss is {value}"
-            raise DivergenceError(what, state.step, host_batch.indices, sound_step)
+            raise DivergenceError(what, state.step, group.union(_counted(batch)), sound_step)
         grad_norm = optimizer.step(factor)
         if not math.isfinite(grad_norm):
             what = f"the gradient's norm is {grad_norm}"
-            raise DivergenceError(what, state.step, host_batch.indices, sound_step)
-        values = {"loss": value} | {name: float(each.detach()) for name, each in named.items()}
+            raise DivergenceError(what, state.step, group.union(_counted(batch)), sound_step)
         seconds = time.perf_counter() - began
-        yield Step(state, batch.num_tokens, values, factor, grad_norm, detector.is_sound, seconds)
+        yield Step(state, tokens, values, factor, grad_norm, detector.is_sound, seconds)
         began = time.perf_counter()
         if length.progress(state) >= 1.0:
             return
 
 
-def _mix(seed: int, step: int) -> int:
-    """One 63-bit seed a step, far from those of its neighbours."""
-    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB) % (1 << 63)
+def _counted(batch: Batch) -> tuple[int, ...]:
+    """The examples in it, where it counts."""
+    return batch.indices * batch.weight
+
+
+def _mix(seed: int, step: int, rank: int) -> int:
+    """One 63-bit seed a step and rank, far from those of its neighbours."""
+    mixed = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0xD6E8FEB86659FD93
+    return (mixed + 0x94D049BB) % (1 << 63)

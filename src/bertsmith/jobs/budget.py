@@ -14,11 +14,12 @@ from torch import nn
 from bertsmith.config import EVAL_SHARE, RunConfig, read_toml, resolve
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
+from bertsmith.engine.distributed import Group
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, State, train
 from bertsmith.errors import ConfigError
 from bertsmith.files import write_text_atomically
-from bertsmith.jobs.setup import Setup
+from bertsmith.jobs.setup import Setup, begin
 
 CALIBRATION_SECONDS = 8.0
 WARM_STEPS, FEWEST_STEPS = 2, 5
@@ -29,33 +30,49 @@ LEAST_SHARE = 0.5
 def settle(setup: Setup, out: Path) -> RunConfig:
     """The config of the run in `out`; written there, minutes as tokens, where it is new.
 
-    A run goes on with new `log` settings, on another device and with its source moved; anything
-    else that differs is a ConfigError.
+    A run goes on with new `log` settings, on another device, on other processes and with its
+    source moved; anything else that differs is a ConfigError. The folder is the first process'
+    to read and write.
     """
-    path, config = out / "config.toml", setup.config
-    if path.exists():
-        begun = resolve(config, read_toml(path), where=path)
-        if config.budget.minutes == begun.budget.from_minutes:
-            config = config.model_copy(update={"budget": begun.budget})
-        free: dict[str, Any] = {"log": begun.log, "device": begun.device}
-        if begun.source is not None and config.source is not None:  # its folder may have moved
-            free["source"] = config.source.model_copy(update={"model": begun.source.model})
-        if begun != config.model_copy(update=free):
-            keys = _differences(begun.model_dump(), config.model_copy(update=free).model_dump())
-            raise ConfigError(
-                f"this run was begun with other values of {', '.join(keys)}",
-                where=out,
-                mend="use the values in its config.toml, or give another --out",
-            )
-        return config
-    header = ""
+    path, config, group = out / "config.toml", setup.config, setup.group
+    begun = _begun(config, path) if group.leads else None
+    (is_begun,) = group.largest(begun is not None)
+    if not is_begun:
+        begun = _begin(setup, path)
+    return RunConfig.model_validate_json(group.tell((begun or config).model_dump_json()))
+
+
+def _begun(config: RunConfig, path: Path) -> RunConfig | None:
+    """`config`, settled as the run with the config in `path` was; None where there is none."""
+    if not path.exists():
+        return None
+    begun = resolve(config, read_toml(path), where=path)
+    if config.budget.minutes == begun.budget.from_minutes:
+        config = config.model_copy(update={"budget": begun.budget})
+    free = {key: getattr(begun, key) for key in ("log", "device", "distributed")}
+    if begun.source is not None and config.source is not None:  # its folder may have moved
+        free["source"] = config.source.model_copy(update={"model": begun.source.model})
+    if begun != config.model_copy(update=free):
+        keys = _differences(begun.model_dump(), config.model_copy(update=free).model_dump())
+        raise ConfigError(
+            f"this run was begun with other values of {', '.join(keys)}",
+            where=path.parent,
+            mend="use the values in its config.toml, or give another --out",
+        )
+    return config
+
+
+def _begin(setup: Setup, path: Path) -> RunConfig:
+    """The config of a new run, in tokens or steps, written to `path`."""
+    config, header = setup.config, ""
     if config.budget.minutes is not None:
         minutes = config.budget.minutes
-        rate, tokens = _tokens_in(minutes, setup, out)
+        rate, tokens = _tokens_in(minutes, setup, path.parent)
         header = f"# {minutes:g} minutes at {rate:,.0f} tokens/s, less what is no training\n"
         config = resolve(config, {"budget": {"tokens": tokens, "from_minutes": minutes}})
-    out.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(path, header + config.to_toml())
+    if setup.group.leads:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(path, header + config.to_toml())
     return config
 
 
@@ -79,14 +96,13 @@ def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
     began = time.perf_counter()
     phases, log = setup.config.data.phases, setup.config.log
     enough = min(CALIBRATION_SECONDS, 3.0 * minutes) / len(phases)
-    model = setup.model()
-    optimizer = Optimizer(model, setup.config.optim)
+    setup, model, optimizer = begin(setup)
     rate = 1.0 / sum(
         (end - begin) / _measured_rate(setup, model, optimizer, number, enough)
         for number, (begin, end, _) in enumerate(phases)
     )
     saves = 1 + int(minutes / log.checkpoint_minutes)
-    beside = saves * _saving_seconds(optimizer, out) + time.perf_counter() - began
+    beside = saves * _saving_seconds(optimizer, setup.group, out) + time.perf_counter() - began
     total = rate * max(60.0 * minutes - beside, 60.0 * minutes * LEAST_SHARE)
     heldout = int(setup.heldout[0].lengths(0).sum())
     evaluated = max(setup.config.optim.batch_tokens, min(log.eval_tokens, EVAL_SHARE * total))
@@ -94,12 +110,15 @@ def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
     return rate, max(1, int(total - min(evaluating, (1.0 - LEAST_SHARE) * total)))
 
 
-def _saving_seconds(optimizer: Optimizer, out: Path) -> float:
-    """Of one checkpoint, on the disk that `out` will be on."""
+def _saving_seconds(optimizer: Optimizer, group: Group, out: Path) -> float:
+    """Of one checkpoint, on the disk that `out` will be on; the first process writes it."""
+    tensors = optimizer.state()
+    if not group.leads:
+        return 0.0
     there = next(folder for folder in out.absolute().parents if folder.is_dir())
     with TemporaryDirectory(prefix=f".{out.name}.", dir=there) as folder:
         began = time.perf_counter()
-        checkpoint.save(Path(folder), 0, optimizer.state(), {}, keep=1)
+        checkpoint.save(Path(folder), 0, tensors, {}, keep=1)
         return time.perf_counter() - began
 
 
@@ -107,22 +126,23 @@ def _measured_rate(
     setup: Setup, model: nn.Module, optimizer: Optimizer, phase: int, enough: float
 ) -> float:
     """Tokens/s of real steps on a throw-away model, for `enough` seconds."""
-    optim = setup.config.optim
     with closing(setup.loader().stream(Cursor(phase=phase))) as batches:
         steps = train(
             model,
             setup.recipe.loss,
             batches,
             optimizer,
-            make_schedule(optim),
+            make_schedule(setup.config.optim),
             Length(tokens=1 << 60),
             State(Cursor()),
             setup.config.seed,
+            setup.group,
         )
         warm = next(step.state for step in steps if step.state.step == WARM_STEPS)
         began = time.perf_counter()
         for step in steps:
             seconds = time.perf_counter() - began
-            if step.state.step >= FEWEST_STEPS and seconds > enough:
+            (is_enough,) = setup.group.largest(seconds > enough)
+            if step.state.step >= FEWEST_STEPS and is_enough:
                 break
     return (step.state.tokens - warm.tokens) / seconds

@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertsmith.config import RunConfig, overlay, parse_assignments, read_toml, resolve
 from bertsmith.data.loader import Cursor
+from bertsmith.engine.distributed import joined
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import DivergenceError, Length, State, train
@@ -31,7 +32,7 @@ from bertsmith.export.model_card import model_card
 from bertsmith.jobs.budget import settle
 from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.samples import Sample
-from bertsmith.jobs.setup import Setup, prepare
+from bertsmith.jobs.setup import Setup, begin, prepare
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.source import continued, shown_name
 from bertsmith.nn.models import sizes_of
@@ -95,38 +96,46 @@ def pretrain(
     """Train, or go on training, the run in `out` until its budget is used or a signal comes.
 
     `samples` are filled in at each evaluation; without any, the config's, or else some found
-    in the held-out text. Raises ConfigError where `out` holds another run, TrainingError
+    in the held-out text. Under torchrun all processes train together, and the first of them
+    reads and writes `out`. Raises ConfigError where `out` holds another run, TrainingError
     where a loss is not finite.
     """
     keep_freed_memory()
     out = Path(out)
-    setup = prepare(config, corpus)
-    samples = samples or setup.samples()
-    setup = replace(setup, config=settle(setup, out))
-    model = setup.model()
-    optimizer = Optimizer(model, setup.config.optim)
-    with (
-        closing(Recorder(setup, out, samples)) as recorder,
-        StopRequest() as stop,
-    ):
-        try:
-            state = _train(setup, model, optimizer, recorder, stop)
-        except DivergenceError as error:
-            failure = recorder.diverged(error)
+    with joined() as group:
+        setup = prepare(config, corpus, group)
+        samples = samples or setup.samples()
+        setup = replace(setup, config=settle(setup, out))
+        setup, model, optimizer = begin(setup)
+        with (
+            closing(Recorder(setup, out, samples)) as recorder,
+            StopRequest() as stop,
+        ):
+            try:
+                state = _train(setup, model, optimizer, recorder, stop)
+            except DivergenceError as error:
+                failure = recorder.diverged(error)
+                if group.leads:
+                    write_run_report(out)
+                raise failure from None
+        finished = setup.length.progress(state) >= 1.0
+        weights = optimizer.weights()
+        if group.leads:
+            if finished:
+                _publish(setup, out, weights, recorder.evaluation)
             write_run_report(out)
-            raise failure from None
-    finished = setup.length.progress(state) >= 1.0
-    if finished:
-        _publish(setup, out, optimizer, recorder.evaluation)
-    write_run_report(out)
-    write_run_readme(out)
+            write_run_readme(out)
     return PretrainResult(out, finished, state.tokens, recorder.evaluation, stop.exit_status)
 
 
 def _train(
     setup: Setup, model: nn.Module, optimizer: Optimizer, recorder: Recorder, stop: StopRequest
 ) -> State[Cursor]:
-    """Run to the end of the budget, or of the step in which a signal came; the state then."""
+    """Run to the end of the budget, or of the step in which a signal came; the state then.
+
+    Whether to stop, and whether to save, is one decision of all processes.
+    """
+    group = setup.group
     state = recorder.resume(model, optimizer)
     if setup.length.progress(state) >= 1.0:
         return state
@@ -140,16 +149,20 @@ def _train(
             setup.length,
             state,
             setup.config.seed,
+            group,
         ):
             before, state = state, step.state
             recorder.step(step)
             if _crosses(setup.length, before, state, setup.config.log.evaluations):
                 recorder.evaluate(model, state)
-            if stop.signal_number is not None:
+            signal_number, is_due = group.largest(stop.signal_number or 0, recorder.is_due)
+            if signal_number:
+                stop.signal_number = signal_number
                 break
-            recorder.checkpoint(optimizer, state, now=False)
+            if is_due:
+                recorder.checkpoint(optimizer, state)
     recorder.end(state, "stopped" if stop.signal_number is not None else "budget")
-    recorder.checkpoint(optimizer, state, now=True)
+    recorder.checkpoint(optimizer, state)
     return state
 
 
@@ -159,10 +172,10 @@ def _crosses(length: Length, before: State[Cursor], after: State[Cursor], times:
 
 
 def _publish(
-    setup: Setup, out: Path, optimizer: Optimizer, evaluation: Mapping[str, float]
+    setup: Setup, out: Path, weights: Mapping[str, Tensor], evaluation: Mapping[str, float]
 ) -> None:
-    """Write OUT/model, and what else is kept of the network, from the fp32 weights."""
-    model, weights = setup.recipe.model(setup.config.model), optimizer.weights()
+    """Write OUT/model, and what else is kept of the network, from the fp32 `weights`."""
+    model = setup.recipe.model(setup.config.model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # shared ones once, as in `weights`
             parameter.copy_(weights[name])

@@ -23,11 +23,11 @@ QUIET_SECONDS = 10.0
 class Bar:
     """A context manager; `update` says how far, and what to show beside it.
 
-    Goes to stderr, so that stdout holds results alone.
+    Goes to stderr, so that stdout holds results alone; nowhere where it is not `shown`.
     """
 
-    def __init__(self, what: str, total: float) -> None:
-        self._what, self._total = what, total
+    def __init__(self, what: str, total: float, shown: bool = True) -> None:
+        self._what, self._total, self._shown = what, total, shown
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._said = self._began = time.monotonic()
@@ -40,7 +40,7 @@ class Bar:
             TextColumn("ETA"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._live,
+            disable=not (self._live and shown),
         )
         self._task = self._bar.add_task(what, total=total, note="")
         self._bar.start()
@@ -64,7 +64,7 @@ class Bar:
         """`done` of the total; `note` is free text such as a loss and a rate."""
         self._bar.update(self._task, completed=done, note=note)
         now = time.monotonic()
-        if not self._live and now - self._said >= QUIET_SECONDS:
+        if self._shown and not self._live and now - self._said >= QUIET_SECONDS:
             self._said = now
             left = (now - self._began) * (self._total / done - 1.0) if done else float("nan")
             percent = 100.0 * done / self._total
@@ -77,4 +77,5 @@ class Bar:
 
     def say(self, message: str) -> None:
         """A line that stays, above the bar."""
-        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+        if self._shown:
+            self._console.print(message, highlight=False, markup=False, soft_wrap=True)

@@ -9,8 +9,9 @@ from dataclasses import astuple
 from pathlib import Path
 from statistics import fmean
 
+import torch
 from pydantic import Field, NonNegativeInt
-from torch import nn
+from torch import Tensor, nn
 
 from bertsmith.config import Config, validate
 from bertsmith.data.loader import Cursor
@@ -53,14 +54,19 @@ class SavedState(Config):
 
 
 class Recorder:
-    """The open bar and log of one run, and when it last saved."""
+    """The open bar and log of one run, and when it last saved.
+
+    Where several processes train together, each has one, and only the first one's speaks, reads
+    and writes.
+    """
 
     def __init__(self, setup: Setup, out: Path, samples: Sequence[Sample]) -> None:
         self.evaluation: dict[str, float] = {}
+        self._group = setup.group
         self._setup, self._out, self._samples = setup, out, samples
         self._phase, self._heldout = 0, list[Batch]()
         self._detector = StuckDetector(setup.corpus.unigram_entropy, setup.config.optim.warmup)
-        self._bar = Bar("pre-training", 1.0)
+        self._bar = Bar("pre-training", 1.0, shown=setup.group.leads)
         self._log: Log | None = None
         self._elapsed_before = 0.0  # seconds, of the stretches before this one
         self._began = self._saved = time.monotonic()
@@ -82,32 +88,50 @@ class Recorder:
         Raises CheckpointError where the checkpoint is of another corpus or model, or where
         there are some and none can be read.
         """
-        folder = self._out / "checkpoints"
-        found = checkpoint.load_latest(folder, optimizer.shapes(), warn=self._bar.say)
         state = State(Cursor())
+        found = self._load(optimizer.shapes())
         if found is not None:
-            saved = self._saved_state(found)
-            optimizer.load_state(found.tensors)
+            tensors, saved = found
+            optimizer.load_state(tensors)
             self._elapsed_before, self.evaluation = saved.elapsed_s, saved.evaluation
             state = State(Cursor(*saved.cursor), saved.step, saved.tokens, saved.first_loss)
             self._cursor = state.cursor
             self._bar.say(f"going on from step {state.step:,}, {state.tokens:,} tokens")
-        source = self._setup.config.source
+        source = self._setup.config.source if found is None else None
         taken = None
-        if found is None and source is not None:
-            weights, taken = take_weights(self._setup.recipe, self._setup.config)
-            optimizer.load_state({f"weights.{name}": w for name, w in weights.items()})
+        if source is not None:
+            weights: dict[str, Tensor] = {}
+            if self._group.leads:
+                weights, taken = take_weights(self._setup.recipe, self._setup.config)
+                weights = {f"weights.{name}": weight for name, weight in weights.items()}
+            optimizer.load_state(self._group.hand_out(weights, optimizer.shapes()))
             self._bar.say(f"from {shown_name(source)}: {taken}")
         self._phase = state.cursor.phase
         self._heldout = self._setup.heldout_batches(self._phase)
-        kept = cut_log(self._out / "log.jsonl", state.step)
-        self._log = Log(self._out / "log.jsonl")
-        if not any(record["kind"] == "run" for record in kept):
-            self._describe(count_parameters(model), taken)
-        if taken is not None:
-            self.checkpoint(optimizer, state, now=True)  # from here on the source may be gone
+        if self._group.leads:
+            kept = cut_log(self._out / "log.jsonl", state.step)
+            self._log = Log(self._out / "log.jsonl")
+            if not any(record["kind"] == "run" for record in kept):
+                self._describe(count_parameters(model), taken)
+        if source is not None:
+            self.checkpoint(optimizer, state)  # from here on the source may be gone
             self.evaluate(model, state)
         return state
+
+    def _load(
+        self, shapes: Mapping[str, torch.Size]
+    ) -> tuple[Mapping[str, Tensor], SavedState] | None:
+        """The newest checkpoint, which the first process reads and hands out."""
+        tensors: Mapping[str, Tensor] = {}
+        said = ""
+        if self._group.leads:
+            found = checkpoint.load_latest(self._out / "checkpoints", shapes, warn=self._bar.say)
+            if found is not None:
+                tensors, said = found.tensors, self._saved_state(found).model_dump_json()
+        said = self._group.tell(said)
+        if not said:
+            return None
+        return self._group.hand_out(tensors, shapes), SavedState.model_validate_json(said)
 
     def _saved_state(self, found: checkpoint.Checkpoint) -> SavedState:
         where = found.folder / checkpoint.STATE
@@ -177,21 +201,24 @@ class Recorder:
         ]
         self._write("fill", state, samples=filled)
 
-    def checkpoint(self, optimizer: Optimizer, state: State[Cursor], now: bool) -> None:
-        """Save where the last save is long enough ago, or `now`.
+    @property
+    def is_due(self) -> bool:
+        """Whether the last save is long enough ago; and not in the midst of a jump of the loss,
+        which may be the beginning of the end."""
+        seconds = 60.0 * self._setup.config.log.checkpoint_minutes
+        return self._is_sound and time.monotonic() - self._saved >= seconds
 
-        Not in the midst of a jump of the loss, which may be the beginning of the end.
-        """
-        log = self._setup.config.log
-        is_due = time.monotonic() - self._saved >= 60.0 * log.checkpoint_minutes
-        if not now and not (is_due and self._is_sound):
+    def checkpoint(self, optimizer: Optimizer, state: State[Cursor]) -> None:
+        """Save the run as it is after a step."""
+        tensors = optimizer.state()
+        self._saved = time.monotonic()
+        if self._log is None:
             return
-        assert self._log is not None
         self._log.sync()
         checkpoint.save(
             self._out / "checkpoints",
             state.step,
-            optimizer.state(),
+            tensors,
             SavedState(
                 step=state.step,
                 tokens=state.tokens,
@@ -201,7 +228,7 @@ class Recorder:
                 evaluation=self.evaluation,
                 first_loss=state.first_loss,
             ).model_dump(mode="json"),
-            log.keep_checkpoints,
+            self._setup.config.log.keep_checkpoints,
         )
         self._saved = time.monotonic()
 
@@ -217,22 +244,24 @@ class Recorder:
         folder, epoch = self._out / "checkpoints", self._cursor.epoch
         source = self._setup.sources[self._cursor.phase]
         documents = source.documents(epoch, error.indices)
-        assert self._log is not None
-        if self._unlogged:
-            self._log_steps(self._unlogged[-1].state)
-        self._log.write(
-            "end",
-            step=error.step,
-            reason="diverged",
-            message=error.what,
-            epoch=epoch,
-            examples=error.indices,
-            documents=documents,
-            elapsed_s=self._elapsed(),
-        )
-        checkpoint.drop_from(folder, error.sound_step + 1)
-        good = checkpoint.newest_step(folder)
+        good = None
+        if self._log is not None:
+            if self._unlogged:
+                self._log_steps(self._unlogged[-1].state)
+            self._log.write(
+                "end",
+                step=error.step,
+                reason="diverged",
+                message=error.what,
+                epoch=epoch,
+                examples=error.indices,
+                documents=documents,
+                elapsed_s=self._elapsed(),
+            )
+            checkpoint.drop_from(folder, error.sound_step + 1)
+            good = checkpoint.newest_step(folder)
         left = "no checkpoint is good" if good is None else f"checkpoint {good:,} is good"
+        left = self._group.tell(left)
         return TrainingError(
             f"{error.what} of epoch {epoch} (documents {listed(documents)})",
             where=self._out,
@@ -277,8 +306,8 @@ class Recorder:
         )
 
     def _write(self, kind: str, state: State[Cursor], **values: object) -> None:
-        assert self._log is not None
-        self._log.write(kind, step=state.step, tokens=state.tokens, **values)
+        if self._log is not None:
+            self._log.write(kind, step=state.step, tokens=state.tokens, **values)
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began

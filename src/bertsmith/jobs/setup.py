@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -13,7 +13,10 @@ from bertsmith.config import EVAL_SHARE, DataConfig, Masking, RunConfig, resolve
 from bertsmith.data import rng
 from bertsmith.data.loader import CorpusSource, Cursor, Loader, Phases
 from bertsmith.data.segments import Vocabulary, split_documents
+from bertsmith.engine.distributed import ALONE, Group
+from bertsmith.engine.optim import Optimizer
 from bertsmith.engine.precision import Hardware, choose_hardware
+from bertsmith.engine.sharding import shard
 from bertsmith.engine.train import Length
 from bertsmith.errors import ConfigError, CorpusError
 from bertsmith.jobs.samples import Sample, heldout_samples
@@ -43,6 +46,7 @@ class Setup:
     heldout: tuple[CorpusSource, ...]
     heldout_ranges: IntArray
     lexicons: Mapping[Masking, Lexicon]  # of phrases and entities, where they are masked
+    group: Group = ALONE
 
     @property
     def length(self) -> Length:
@@ -58,7 +62,15 @@ class Setup:
         batch_tokens = self.config.optim.batch_tokens
         seed = _phase_seed(self.config.seed, phase)
         begin, epochs = self.config.data.phases[phase].begin, self.epochs(phase)
-        return Loader(self.sources[phase], batch_tokens, seed, epochs=epochs, begin=begin)
+        return Loader(
+            self.sources[phase],
+            batch_tokens,
+            seed,
+            epochs=epochs,
+            begin=begin,
+            rank=self.group.rank,
+            world_size=self.group.size,
+        )
 
     def epochs(self, phase: int = 0) -> float:
         """How often the whole run would go through the text, taken as in `phase`.
@@ -75,11 +87,11 @@ class Setup:
         batches = Loader(source, self.config.optim.batch_tokens, seed)
         return budget.steps / batches.num_batches(0)
 
-    def model(self) -> nn.Module:
-        """A freshly initialised model on its device, in its arithmetic."""
+    def model(self, dtype: torch.dtype | None = None) -> nn.Module:
+        """A freshly initialised model on its device, in `dtype` or else its arithmetic."""
         torch.manual_seed(self.config.seed)
         model = self.recipe.model(self.config.model)
-        return model.to(self.hardware.device, self.hardware.dtype)
+        return model.to(self.hardware.device, dtype or self.hardware.dtype)
 
     def outline(self) -> nn.Module:
         """The model's parts and shapes, without memory for its weights."""
@@ -117,23 +129,29 @@ class Setup:
         )
 
     def heldout_batches(self, phase: int = 0) -> list[Batch]:
-        """Held-out segments for one evaluation, the same each time, at least one batch.
+        """Held-out segments for one evaluation, the same each time, at least one batch; of each
+        the group's share.
 
         Of the length that they have in `phase`: positions beyond it are not trained yet.
         """
         budget, batch_tokens = self.config.budget, self.config.optim.batch_tokens
         run_tokens = budget.tokens or (budget.steps or 0) * batch_tokens
         wanted = min(self.config.log.eval_tokens, int(EVAL_SHARE * run_tokens))
-        loader = Loader(self.heldout[phase], batch_tokens, EVALUATION_SEED)
+        rank, size = self.group.rank, self.group.size
+        loader = Loader(
+            self.heldout[phase], batch_tokens, EVALUATION_SEED, rank=rank, world_size=size
+        )
         batches: list[Batch] = []
+        taken = 0
         for index in range(loader.num_batches(0)):
             batches.append(loader.batch(Cursor(0, index)))
-            if sum(batch.num_tokens for batch in batches) >= wanted:
+            taken += loader.num_tokens(Cursor(0, index))
+            if taken >= wanted:
                 break
         return batches
 
 
-def prepare(config: RunConfig, corpus: Corpus) -> Setup:
+def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
     """Check `config` against `corpus` and put the recipe's parts together.
 
     Raises ConfigError for values that do not fit, CorpusError where the text makes no segment.
@@ -172,6 +190,7 @@ def prepare(config: RunConfig, corpus: Corpus) -> Setup:
         ),
         heldout_ranges=heldout,
         lexicons=lexicons,
+        group=group,
     )
     for planned, part in ((setup.sources[0], "train on"), (setup.heldout[0], "hold out")):
         if not len(planned.plan(0)):
@@ -222,6 +241,24 @@ def _check_padding(config: RunConfig, tokenizer: Tokenizer) -> None:
         )
 
 
+def begin(setup: Setup) -> tuple[Setup, nn.Module, Optimizer]:
+    """A fresh model and its optimizer, and the setup whose loss trains it.
+
+    The model is sharded over the group where the config says so: its layers one by one, unless
+    they share parameters.
+    """
+    config, dtype = setup.config, setup.hardware.dtype
+    if setup.group.size == 1 or config.distributed == "ddp":
+        model = setup.model()
+        return setup, model, Optimizer(model, config.optim, group=setup.group)
+    model = setup.model(torch.float32)
+    lists = [part for part in model.modules() if isinstance(part, nn.ModuleList)]
+    layers = [layer for part in lists for layer in part] if config.model.share == "none" else []
+    loss = shard(model, setup.recipe.loss, layers, dtype)
+    setup = replace(setup, recipe=replace(setup.recipe, loss=loss))
+    return setup, model, Optimizer(model, config.optim, group=setup.group, dtype=dtype)
+
+
 def _phase_seed(seed: int, phase: int) -> int:
     """The run's own for the first phase, another for each one after it."""
     return seed if phase == 0 else rng.key("phase", seed, phase)
@@ -254,18 +291,21 @@ def describe(setup: Setup) -> dict[str, str]:
 def evaluate(model: nn.Module, setup: Setup, batches: Sequence[Batch]) -> dict[str, float]:
     """Held-out losses and accuracies, averaged over tokens; the same for the same weights.
 
-    Seeds torch's generator, for losses that sample.
+    `batches` are the group's shares. Seeds torch's generator, for losses that sample.
     """
     torch.manual_seed(EVALUATION_SEED)
     training = model.training
     model.eval()
     sums: dict[str, float] = {}
-    tokens = 0
+    tokens = 0.0
     for host_batch in batches:
-        batch = host_batch.to(setup.hardware.device)
+        batch = setup.group.share(host_batch.to(setup.hardware.device))
         total, named = setup.recipe.loss(model, batch)
-        for name, value in {"loss": total, **named}.items():
-            sums[name] = sums.get(name, 0.0) + float(value) * batch.num_tokens
-        tokens += batch.num_tokens
+        counted = {"tokens": batch.num_tokens}
+        values = setup.group.sums({"loss": total, **named, **counted}, batch.weight)
+        read = values.pop("tokens")
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value * read
+        tokens += read
     model.train(training)
     return {name: value / tokens for name, value in sums.items()}

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention.varlen import varlen_attn
 
 from bertsmith.config import ModelConfig
 from bertsmith.nn.dropout import Dropout
@@ -31,6 +32,9 @@ GROUP_SLACK = 0.6
 """A group's shortest sequence, aligned, is at least this share of its longest."""
 ALIGNMENT = 16
 """Groups are padded to a multiple of this: matrix products of odd sizes are slow."""
+BLOCK = 128
+"""What the GPU's kernel is told of the longest sequence is a multiple of this, so that compiled
+code sees few values of it."""
 
 ROWS = 64
 """On the CPU, T is rounded up to a multiple of this for the layers: oneDNN compiles a kernel for
@@ -81,6 +85,7 @@ class Layout:
     lengths: tuple[int, ...]
     groups: tuple[Group, ...] = ()
     cu_seqlens: Tensor | None = None  # GPU without groups, (B+1,) int32
+    longest: int = 0  # likewise: no sequence is longer
     device: torch.device = CPU
     is_causal: bool = False
 
@@ -94,7 +99,9 @@ class Layout:
         """The layout for sequences of `lengths`, in batch order; in groups where `dense`."""
         if device.type == "cuda" and not dense:
             counts = torch.tensor([0, *lengths], dtype=torch.int32)
-            return cls(tuple(lengths), cu_seqlens=counts.cumsum(0, dtype=torch.int32).to(device))
+            offsets = counts.cumsum(0, dtype=torch.int32).to(device, non_blocking=True)
+            longest = -(-max(lengths) // BLOCK) * BLOCK
+            return cls(tuple(lengths), cu_seqlens=offsets, longest=longest, device=device)
         return cls._grouped(lengths, _partition(lengths), device)
 
     @classmethod
@@ -333,13 +340,11 @@ class SelfAttention(_Attention):
         and has no dropout.
         """
         assert layout.cu_seqlens is not None
-        rate, longest = self._dropout_rate(), max(layout.lengths)
+        rate = self._dropout_rate()
         fits = self.head_size % 8 == 0 and self.head_size <= 256
         if rate == 0.0 and fits and qkv.dtype in (torch.bfloat16, torch.float16):
-            from torch.nn.attention.varlen import varlen_attn
-
             q, k, v = qkv.unbind(1)
-            offsets = layout.cu_seqlens
+            offsets, longest = layout.cu_seqlens, layout.longest
             context = varlen_attn(q, k, v, offsets, offsets, longest, longest)
             assert isinstance(context, Tensor)  # a pair only where the log-sum-exp is asked for
             return context
@@ -349,7 +354,7 @@ class SelfAttention(_Attention):
                 part.contiguous(),  # else SDPA has no kernel to fall back to
                 offsets,
                 min_seqlen=min(layout.lengths),
-                max_seqlen=longest,
+                max_seqlen=max(layout.lengths),
             ).transpose(1, 2)
             for part in qkv.unbind(1)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from bertsmith.nn.heads import PairHead
 from bertsmith.nn.models import EncoderDecoder, MaskedLM
-from bertsmith.types import Batch
+from bertsmith.types import Batch, itself
 
 BLOCK_ELEMENTS = 1 << 26
 """Logits held at once by `vocabulary_cross_entropy`: 128 MB in bfloat16."""
@@ -34,6 +35,7 @@ class _VocabularyCrossEntropy(torch.autograd.Function):
         bias_V: Tensor,
         labels_M: Tensor,
         uniform_M: Tensor,
+        total: Tensor,
         needs_grad: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         count, dtype = len(labels_M), hidden_MD.dtype
@@ -53,9 +55,10 @@ class _VocabularyCrossEntropy(torch.autograd.Function):
             correct += block_correct
             if not needs_grad:
                 continue
-            # softmax - one_hot, over count: the row scale goes to the narrow side.
-            exponents[torch.arange(len(labels)), labels] -= totals.to(dtype)
-            scale = (1.0 / (totals * count)).to(dtype)[:, None]
+            # softmax - one_hot, over the total: the row scale goes to the narrow side.
+            places = torch.arange(len(labels), device=labels.device)
+            exponents[places, labels] -= totals.to(dtype)
+            scale = (1.0 / (totals * total)).to(dtype)[:, None]
             torch.mul(exponents @ embedding_VD, scale, out=grad_hidden[part])
             if grad_embedding is None or grad_bias is None:
                 grad_embedding = exponents.t() @ (hidden * scale)
@@ -70,15 +73,15 @@ class _VocabularyCrossEntropy(torch.autograd.Function):
                 grad_hidden, torch.zeros_like(embedding_VD), torch.zeros_like(bias_V)
             )
         ctx.mark_non_differentiable(correct, sampled_M)
-        return loss / max(count, 1), correct, sampled_M
+        return loss / total, correct, sampled_M
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grads_saved: tuple[Tensor, Tensor, Tensor] = ctx.saved_tensors
         if not grads[0].is_cuda and grads[0].item() == 1.0:  # spares a pass over the table
-            return *grads_saved, None, None, None
+            return *grads_saved, None, None, None, None
         hidden, embedding, bias = (saved * grads[0].to(saved.dtype) for saved in grads_saved)
-        return hidden, embedding, bias, None, None, None
+        return hidden, embedding, bias, None, None, None, None
 
 
 def _exponents(
@@ -122,37 +125,71 @@ def _sample(weights_MV: Tensor, uniform_M: Tensor) -> Tensor:
 
 
 def vocabulary_cross_entropy(
-    hidden_MD: Tensor, embedding_VD: Tensor, bias_V: Tensor, labels_M: Tensor
+    hidden_MD: Tensor,
+    embedding_VD: Tensor,
+    bias_V: Tensor,
+    labels_M: Tensor,
+    total: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross entropy (nats) of `labels_M` under softmax(hidden @ embedding.T + bias).
+    """Cross entropy (nats) of `labels_M` under softmax(hidden @ embedding.T + bias), their mean.
 
-    Returns the loss and how many labels had the highest score. M = 0 gives a loss of 0.
+    Its sum is divided by `total` where that is given, as for a share of a batch. Returns the
+    loss and how many labels had the highest score. M = 0 gives a loss of 0.
     """
     none = hidden_MD.new_empty(0, dtype=torch.float32)
-    loss, correct, _ = _VocabularyCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden_MD, embedding_VD, bias_V, labels_M, none, torch.is_grad_enabled()
-    )
+    loss, correct, _ = _cross_entropy(hidden_MD, embedding_VD, bias_V, labels_M, none, total)
     return loss, correct
 
 
 def vocabulary_cross_entropy_and_sample(
-    hidden_MD: Tensor, embedding_VD: Tensor, bias_V: Tensor, labels_M: Tensor
+    hidden_MD: Tensor,
+    embedding_VD: Tensor,
+    bias_V: Tensor,
+    labels_M: Tensor,
+    total: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `vocabulary_cross_entropy`, with (M,) a token drawn from each row's softmax.
 
     The draws come from torch's generator; no gradient goes through them.
     """
     uniform_M = torch.rand(len(labels_M), device=hidden_MD.device)
+    return _cross_entropy(hidden_MD, embedding_VD, bias_V, labels_M, uniform_M, total)
+
+
+def _cross_entropy(
+    hidden_MD: Tensor,
+    embedding_VD: Tensor,
+    bias_V: Tensor,
+    labels_M: Tensor,
+    uniform_M: Tensor,
+    total: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if total is None:
+        total = _count(len(labels_M), labels_M).clamp(min=1)
     return _VocabularyCrossEntropy.apply(  # type: ignore[no-any-return, no-untyped-call]
-        hidden_MD, embedding_VD, bias_V, labels_M, uniform_M, torch.is_grad_enabled()
+        hidden_MD, embedding_VD, bias_V, labels_M, uniform_M, total, torch.is_grad_enabled()
     )
+
+
+def _count(count: int, beside: Tensor) -> Tensor:
+    """`count` on the device of `beside`."""
+    return torch.full((), count, device=beside.device)
+
+
+def _total(batch: Batch, counted: Tensor) -> Tensor:
+    """How many `counted` has, with the other shares of the batch where there are some; 1 if none.
+    What a mean over them is divided by."""
+    return batch.total(_count(len(counted), counted)).clamp(min=1)
 
 
 def masked_lm_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dict[str, Tensor]:
     """Cross entropy at the masked positions alone: "mlm_loss" (nats) and "mlm_accuracy"."""
     rows, labels = _masked_rows(model, batch, hidden_TD)
-    loss, correct = vocabulary_cross_entropy(rows, model.embedding, model.mlm_head.bias, labels)
-    return {"mlm_loss": loss, "mlm_accuracy": correct / max(len(labels), 1)}
+    total = _total(batch, labels)
+    loss, correct = vocabulary_cross_entropy(
+        rows, model.embedding, model.mlm_head.bias, labels, total
+    )
+    return {"mlm_loss": loss, "mlm_accuracy": correct / total}
 
 
 def next_token_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dict[str, Tensor]:
@@ -166,10 +203,11 @@ def masked_lm_loss_and_sample(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """As `masked_lm_loss`, with (M,) a token drawn for each masked position."""
     rows, labels = _masked_rows(model, batch, hidden_TD)
+    total = _total(batch, labels)
     loss, correct, sampled_M = vocabulary_cross_entropy_and_sample(
-        rows, model.embedding, model.mlm_head.bias, labels
+        rows, model.embedding, model.mlm_head.bias, labels, total
     )
-    return {"mlm_loss": loss, "mlm_accuracy": correct / max(len(labels), 1)}, sampled_M
+    return {"mlm_loss": loss, "mlm_accuracy": correct / total}, sampled_M
 
 
 def _masked_rows(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,17 +216,27 @@ def _masked_rows(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> tuple[Tens
     return rows, batch.targets["mlm_labels"]
 
 
-def replaced_token_loss(logits_T: Tensor, is_replaced_T: Tensor) -> dict[str, Tensor]:
+def replaced_token_loss(
+    logits_T: Tensor, is_replaced_T: Tensor, total: Callable[[Tensor], Tensor] = itself
+) -> dict[str, Tensor]:
     """Binary cross entropy at every token: "rtd_loss" (nats) and "rtd_accuracy"; and of the
-    replaced tokens "rtd_precision" and "rtd_recall", 0 where nothing is counted."""
-    loss = functional.binary_cross_entropy_with_logits(logits_T.float(), is_replaced_T.float())
+    replaced tokens "rtd_precision" and "rtd_recall", 0 where nothing is counted.
+
+    `total` is the batch's.
+    """
+    losses_T = functional.binary_cross_entropy_with_logits(
+        logits_T.float(), is_replaced_T.float(), reduction="none"
+    )
     found_T = logits_T > 0
     hits = (found_T & is_replaced_T).sum()
+    # Tokens, tokens found, tokens replaced: one message where shares are added up.
+    counts = torch.stack([_count(len(logits_T), logits_T), found_T.sum(), is_replaced_T.sum()])
+    tokens, found, replaced = total(counts).clamp(min=1)
     return {
-        "rtd_loss": loss,
-        "rtd_accuracy": (found_T == is_replaced_T).float().mean(),
-        "rtd_precision": hits / found_T.sum().clamp(min=1),
-        "rtd_recall": hits / is_replaced_T.sum().clamp(min=1),
+        "rtd_loss": losses_T.sum() / tokens,
+        "rtd_accuracy": (found_T == is_replaced_T).sum() / tokens,
+        "rtd_precision": hits / found,
+        "rtd_recall": hits / replaced,
     }
 
 
@@ -207,9 +255,10 @@ def sentence_order_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dic
 def _pair_loss(name: str, head: PairHead, batch: Batch, hidden_TD: Tensor) -> dict[str, Tensor]:
     logits = head(hidden_TD, batch.lengths).float()
     labels = batch.targets["labels"]
-    correct = (logits.argmax(dim=1) == labels).float().mean()
-    loss = functional.cross_entropy(logits, labels)
-    return {f"{name}_loss": loss, f"{name}_accuracy": correct}
+    total = _total(batch, labels)
+    correct = (logits.argmax(dim=1) == labels).sum()
+    loss = functional.cross_entropy(logits, labels, reduction="sum")
+    return {f"{name}_loss": loss / total, f"{name}_accuracy": correct / total}
 
 
 def decoder_loss(model: EncoderDecoder, batch: Batch) -> dict[str, Tensor]:
@@ -218,8 +267,9 @@ def decoder_loss(model: EncoderDecoder, batch: Batch) -> dict[str, Tensor]:
     labels = batch.decoder.targets["decoder_labels"]
     hidden_TD = model(batch)
     no_bias = hidden_TD.new_zeros(len(model.embedding))
-    loss, correct = vocabulary_cross_entropy(hidden_TD, model.embedding, no_bias, labels)
-    return {"decoder_loss": loss, "decoder_accuracy": correct / max(len(labels), 1)}
+    total = _total(batch, labels)
+    loss, correct = vocabulary_cross_entropy(hidden_TD, model.embedding, no_bias, labels, total)
+    return {"decoder_loss": loss, "decoder_accuracy": correct / total}
 
 
 def grouped_cross_entropy(scores_N: Tensor, groups_N: Tensor, right_G: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def _negative_sampling(
     noise_loss_TP = (functional.softplus(noise_TKP) * is_other_TK1).sum(dim=1)
     loss_TP = functional.softplus(-true_TP) + noise_loss_TP
     highest_TP = noise_TKP.masked_fill(~is_other_TK1, -torch.inf).amax(dim=1)
-    count = is_used_TP.sum().clamp(min=1)
+    count = batch.total(is_used_TP.sum()).clamp(min=1)
     return {
         "ns_loss": (loss_TP * is_used_TP).sum() / count,
         "ns_accuracy": ((true_TP > highest_TP) & is_used_TP).sum() / count,

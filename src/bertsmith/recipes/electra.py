@@ -34,7 +34,7 @@ def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     hidden_TD = model.generator(batch)
     named, sampled_M = masked_lm_loss_and_sample(model.generator, batch, hidden_TD)
     replaced, is_replaced_T = replace_tokens(batch, sampled_M)
-    named |= replaced_token_loss(model.discriminator(replaced), is_replaced_T)
+    named |= replaced_token_loss(model.discriminator(replaced), is_replaced_T, batch.total)
     return named["mlm_loss"] + DISCRIMINATOR_WEIGHT * named["rtd_loss"], named
 
 

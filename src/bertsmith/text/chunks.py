@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bertsmith.errors import CorpusError
 from bertsmith.text.clean import Removed, clean_document
 from bertsmith.text.duplicates import HashArray, hash_texts
 from bertsmith.text.segmenter import load_segmenter
@@ -86,8 +87,15 @@ def _encoder(folder: Path, fingerprint: str, segmenter: str) -> SentenceEncoder:
     """This thread's encoder for the tokenizer in `folder`; the last one is kept."""
     key = (folder, fingerprint, segmenter)
     if getattr(_local, "key", None) != key:
+        tokenizer = Tokenizer.load(folder)
+        if tokenizer.fingerprint != fingerprint:  # on another machine, say
+            raise CorpusError(
+                "another tokenizer than the one this corpus is built with",
+                where=folder,
+                mend="let all workers see the same folders",
+            )
         words = load_segmenter(segmenter) if segmenter else None
-        _local.encoder = SentenceEncoder(Tokenizer.load(folder), words)
+        _local.encoder = SentenceEncoder(tokenizer, words)
         _local.key = key
     encoder: SentenceEncoder = _local.encoder
     return encoder

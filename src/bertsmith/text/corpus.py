@@ -21,8 +21,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, CancelledError, Executor
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -179,11 +178,12 @@ def build_corpus(
     """Encode files (paths, folders, globs) or documents into the folder `out`.
 
     `workers` is the number of processes (all cores; one for little text); an `executor` of
-    one's own takes their place. `segmenter`, MODULE:FUNCTION, names a Python function that cuts
-    a sentence into words, for scripts without spaces (see `load_segmenter`). Goes on with an
-    interrupted build of the same texts and returns a finished one as it is. Raises DataError
-    for text that cannot be read or cut into words, CorpusError where `out` holds something
-    else, ConfigError for a segmenter that is not there.
+    one's own takes their place, and runs about so many tasks at once. `segmenter`,
+    MODULE:FUNCTION, names a Python function that cuts a sentence into words, for scripts
+    without spaces (see `load_segmenter`). Goes on with an interrupted build of the same texts
+    and returns a finished one as it is. Raises DataError for text that cannot be read or cut
+    into words, CorpusError where `out` holds something else, ConfigError for a segmenter that
+    is not there.
     """
     documents = _documents(texts, layout)
     out = Path(out)
@@ -202,7 +202,8 @@ def build_corpus(
         tokenizer.save(out / TOKENIZER)
         pool = executor or worker_pool(workers or _sensible_workers(documents), in_one_thread)
         try:
-            _write_shards(writer, documents, tokenizer, pool, progress)
+            ahead = 2 * (workers or available_cores()) + 2
+            _write_shards(writer, documents, tokenizer, pool, ahead, progress)
         finally:
             if executor is None:
                 pool.shutdown(cancel_futures=True)
@@ -270,6 +271,7 @@ def _write_shards(
     documents: Iterable[Document],
     tokenizer: Tokenizer,
     pool: Executor,
+    ahead: int,
     progress: Progress | None,
 ) -> None:
     """Read past what is finished, then encode and write the rest."""
@@ -289,7 +291,6 @@ def _write_shards(
         fingerprint=tokenizer.fingerprint,
         segmenter=writer.plan.get("segmenter", ""),
     )
-    ahead = 2 * available_cores() + 2
     pending = PendingShard()
     characters = total(writer.shards, "characters")
     try:
@@ -302,7 +303,7 @@ def _write_shards(
             if pending.characters >= SHARD_CHARS:
                 writer.write(pending)
                 pending = PendingShard()
-    except BrokenProcessPool:
+    except (BrokenExecutor, CancelledError):
         raise CorpusError(
             "a worker process was killed, perhaps for want of memory",
             where=writer.folder,

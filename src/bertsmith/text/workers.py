@@ -1,4 +1,4 @@
-"""Worker processes for pure functions, and results in the order of the tasks."""
+"""Workers for pure functions, here or on a cluster, and results in the order of the tasks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import ParamSpec, TypeVar
+
+from bertsmith.errors import ConfigError, CorpusError
+
+DASK_SECONDS = 10
+"""To wait for a scheduler."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,6 +78,39 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    """The workers of the dask scheduler at `address`, and how many tasks they run at once.
+
+    They must see the folders that tasks name, and have this package. Raises ConfigError where
+    no scheduler answers or it has no workers, CorpusError where workers are lost.
+    """
+    try:
+        from distributed import Client
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise ConfigError(
+            "dask is not installed", where="--dask", mend="pip install 'bertsmith[dask]'"
+        ) from None
+    mend = "start one with `dask scheduler`, and workers with `dask worker`"
+    try:
+        client = Client(address, timeout=DASK_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        what = f"no dask scheduler answers at {address!r} ({error})"
+        raise ConfigError(what, where="--dask", mend=mend) from None
+    with client:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise ConfigError(f"{address!r} has no workers", where="--dask", mend=mend)
+        try:
+            yield client.get_executor(pure=False), threads
+        except KilledWorker as error:
+            raise CorpusError(
+                f"a task was lost with each worker that it was given ({error.last_worker.address})",
+                mend="look at the workers' logs; the same command goes on",
+            ) from None
 
 
 def map_in_order(
