@@ -84,6 +84,8 @@ FAMILY = Family(
     architectures={
         "encoder": Architecture("DistilBertModel"),
         "masked_lm": Architecture("DistilBertForMaskedLM"),
+        "span": Architecture("DistilBertForQuestionAnswering", (("span.", "qa_outputs."),)),
+        "choice": Architecture("DistilBertForMultipleChoice"),
         "tagger": Architecture("DistilBertForTokenClassification"),
         "classifier": Architecture("DistilBertForSequenceClassification"),
     },

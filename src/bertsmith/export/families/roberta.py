@@ -64,6 +64,8 @@ FAMILY = replace(
     architectures={
         "encoder": Architecture("RobertaModel"),
         "masked_lm": Architecture("RobertaForMaskedLM"),
+        "span": Architecture("RobertaForQuestionAnswering", (("span.", "qa_outputs."),)),
+        "choice": Architecture("RobertaForMultipleChoice"),
         "tagger": Architecture("RobertaForTokenClassification"),
         "classifier": Architecture(
             "RobertaForSequenceClassification",
