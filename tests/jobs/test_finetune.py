@@ -13,12 +13,15 @@ import pytest
 import torch
 import transformers
 
+from bertsmith.engine.optim import Optimizer
 from bertsmith.errors import BertsmithError, ConfigError
 from bertsmith.export.huggingface import read_model
+from bertsmith.jobs import watch
 from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.jobs.predict import Predictor, evaluate_file
 from bertsmith.jobs.trainer import fit_classifier
 from bertsmith.report.scores import read_scores
+from bertsmith.tasks.fit import Progress
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.tables import open_table
 
@@ -257,9 +260,86 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     assert process.returncode == 128 + signal.SIGTERM
     assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
     assert not (out / "scores.json").exists()
+    assert len(list((out / "checkpoints").glob("*/step-*"))) == 1
     resumed = run(inputs, out)
+    assert not (out / "checkpoints").exists()
     for mine, theirs in zip(resumed.scores["runs"], done.scores["runs"], strict=True):
         assert mine["history"] == theirs["history"]
     steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     keys = [(r["init"], r["seed"], r["step"]) for r in steps if r["kind"] == "step"]
     assert len(keys) == len(set(keys))
+
+
+ONE_SEED = {"seeds": 1, "from_scratch": False}
+
+
+@pytest.fixture(scope="module")
+def one_seed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+    return run(inputs, tmp_path_factory.mktemp("runs") / "one", **ONE_SEED)
+
+
+@pytest.mark.parametrize("step", [7, 20, 79])
+def test_a_seed_that_was_killed_goes_on_to_the_bit(
+    step: int,
+    one_seed: FinetuneResult,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In an epoch, at the end of one after its evaluation, and before the last step."""
+    out, keep = tmp_path / "out", watch.Watch.keep
+
+    def killed(self: watch.Watch, optimizer: Optimizer, progress: Progress) -> None:
+        keep(self, optimizer, progress)
+        if progress.state.step == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(watch.Watch, "keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(inputs, out, **ONE_SEED)
+    newest = sorted((out / "checkpoints" / "pretrained-0").glob("step-*"))
+    assert len(newest) == 2
+    if step == 79:  # and that one is damaged
+        (newest[1] / "tensors.safetensors").write_bytes(b"")
+    resumed = run(inputs, out, **ONE_SEED)
+    assert f"going on from step {step - (step == 79)}" in capsys.readouterr().err
+    (mine,), (theirs,) = resumed.scores["runs"], one_seed.scores["runs"]
+    assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+    weights = [folder / "model" / "model.safetensors" for folder in (out, one_seed.folder)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (out, one_seed.folder)]
+    assert logs[0] == logs[1]
+    assert not (out / "checkpoints").exists()
+
+
+def test_numbers_go_on_to_the_bit(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose last layer is another while it is trained."""
+    values = {"glad": "90.5", "sad": "-30"}
+    tables = (
+        write_table(tmp_path / "train.tsv", 80, label=values.__getitem__),
+        write_table(tmp_path / "dev.tsv", 30, seed=1, label=values.__getitem__),
+    )
+    settings = {"seeds": 1, **PROTOCOL, "epochs": 3}
+
+    def go(out: Path) -> FinetuneResult:
+        return finetune("regress", *tables, inputs / "post", out, **settings)  # type: ignore[arg-type]
+
+    keep = watch.Watch.keep
+
+    def killed(self: watch.Watch, optimizer: Optimizer, progress: Progress) -> None:
+        keep(self, optimizer, progress)
+        if progress.state.step == 8:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(watch.Watch, "keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "a")
+    weights = [go(tmp_path / name).model / "model.safetensors" for name in "ab"]
+    assert weights[0].read_bytes() == weights[1].read_bytes()

@@ -76,6 +76,7 @@ def test_a_run_begins_where_its_source_ended(
     assert result.evaluation["loss"] != first["loss"]
     assert log.run["source"]["weights"].endswith("nothing is new")
     assert log.run["source"]["model_sha256"] in (result.model / "README.md").read_text()
+    assert f", begun from {recipe}/model, trained on" in (result.folder / "README.md").read_text()
     assert read_model(result.model).architecture == read_model(source.model).architecture
     if recipe != "bert":
         return

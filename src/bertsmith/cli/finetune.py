@@ -34,7 +34,7 @@ def finetune() -> None:
     TRAIN and DEV are .csv, .tsv or .jsonl files with a text, or two, and a label a row (for
     tag, CoNLL files); the columns are guessed from their names. Leaves OUT/model,
     OUT/scores.json and OUT/report.html. The same command again, or with more seeds, goes on: a
-    finished seed is kept, and one that was interrupted begins again.
+    finished seed is kept, and one that was interrupted goes on.
     """
 
 

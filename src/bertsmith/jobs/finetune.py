@@ -7,17 +7,13 @@ same seeds, same order of the examples.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bertsmith.data.loader import Cursor
-from bertsmith.engine.log import Log
 from bertsmith.engine.precision import choose_hardware
-from bertsmith.engine.train import Step
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.configs import PROBLEM_TYPES
 from bertsmith.export.huggingface import (
@@ -31,7 +27,6 @@ from bertsmith.export.weights import WEIGHTS
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune_folder import (
     FinetuneConfig,
-    Init,
     InputConfig,
     RunFolder,
     best_run,
@@ -41,6 +36,7 @@ from bertsmith.jobs.finetune_folder import (
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.trainer import Trainer
+from bertsmith.jobs.watch import StoppedError, Watch
 from bertsmith.report.finetune import write_finetune_report
 from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.find import find
@@ -53,8 +49,6 @@ from bertsmith.text.tokenizer import Tokenizer
 
 FEW_EXAMPLES = 10_000
 """Below this many training examples the seed matters, so three are taken."""
-LOGGED_STEPS = 100
-"""Step records of a run, about."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,8 @@ def finetune(
 ) -> FinetuneResult:
     """Train a model with several seeds, or go on with those that are not finished.
 
-    A seed that was interrupted begins again.
+    A seed that was interrupted goes on from its last checkpoint, to the bit; SIGTERM and Ctrl-C
+    leave one at the step that they come in.
 
     `task` is one of `bertsmith.tasks.find`, such as "classify", or its name; `train` and `dev`
     are labelled files, tables where its rows are texts (see `bertsmith.tasks.tables`), `model`
@@ -207,10 +202,6 @@ def finetune_on(
     return FinetuneResult(task, folder.path, True, _conclude(folder, config, trainer), 0)
 
 
-class _StoppedError(Exception):
-    """A signal asked to stop; the run under way is given up."""
-
-
 def _run_all(
     folder: RunFolder,
     config: FinetuneConfig,
@@ -225,35 +216,34 @@ def _run_all(
     sequences = len(trainer.train.examples) * config.protocol.epochs
     with (
         Bar("fine-tuning", max(1, len(missing) * sequences)) as bar,
-        closing(Log(folder.log)) as log,
         StopRequest() as stop,
     ):
         _announce(bar, config, trainer, described, before)
         for number, (init, seed) in enumerate(missing):
-            watch = _Watch(bar, log, stop, init, seed, number * sequences, config, trainer)
-            try:
-                fitted = trainer.fit(init, seed, watch, on_example=watch.prepared)
-            except _StoppedError:
-                return stop.exit_status
-            except TrainingError as error:
-                raise TrainingError(
-                    error.what,
-                    where=f"{init}, seed {seed}",
-                    mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",
-                ) from None
-            result = {"init": init, "seed": seed, **fitted.summary()}
-            if trainer.also:
-                result["also"] = {
-                    name: asdict(evaluate(trainer.task, fitted.model, encoded))
-                    for name, encoded in trainer.also.items()
-                }
-            for entry in fitted.history:
-                log.write("epoch", init=init, seed=seed, **entry)
-            finished[init, seed] = result
-            so_far = [finished[key] for key in config.runs() if key in finished]
-            if best_run(trainer.task, so_far) is result:
-                _save_model(folder, fitted, config, tokenizer, trainer)
-            folder.save((init, seed), result)
+            steps = config.protocol.steps(len(trainer.train.examples))
+            watch = Watch(folder, (init, seed), finished, bar, stop, number * sequences, steps)
+            with closing(watch):
+                try:
+                    fitted = trainer.fit(init, seed, watch, on_example=watch.prepared, keeper=watch)
+                except StoppedError:
+                    return stop.exit_status
+                except TrainingError as error:
+                    raise TrainingError(
+                        error.what,
+                        where=f"{init}, seed {seed}",
+                        mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",
+                    ) from None
+                result = {"init": init, "seed": seed, **fitted.summary()}
+                if trainer.also:
+                    result["also"] = {
+                        name: asdict(evaluate(trainer.task, fitted.model, encoded))
+                        for name, encoded in trainer.also.items()
+                    }
+                finished[init, seed] = result
+                so_far = [finished[key] for key in config.runs() if key in finished]
+                if best_run(trainer.task, so_far) is result:
+                    _save_model(folder, fitted, config, tokenizer, trainer)
+                watch.end(fitted.history, result)
             if fitted.failed:
                 bar.say(f"{init}, seed {seed}: failed, it gives one answer to everything")
     return 0
@@ -277,50 +267,6 @@ def _announce(
     )
     if finished:
         bar.say(f"{finished} of {len(config.runs())} runs are finished already")
-
-
-class _Watch:
-    """Called after each step of one run: bar, log, and the request to stop."""
-
-    def __init__(
-        self,
-        bar: Bar,
-        log: Log,
-        stop: StopRequest,
-        init: Init,
-        seed: int,
-        before: int,
-        config: FinetuneConfig,
-        trainer: Trainer,
-    ) -> None:
-        self._bar, self._log, self._stop = bar, log, stop
-        self._init, self._seed, self._before = init, seed, before
-        self._every = max(1, config.protocol.steps(len(trainer.train.examples)) // LOGGED_STEPS)
-        self._began = time.perf_counter()
-
-    def prepared(self, examples: int) -> None:
-        """Called while the task is being prepared (`Task.prepared`)."""
-        if self._stop.signal_number is not None:
-            raise _StoppedError
-        self._began = time.perf_counter()
-        self._bar.update(self._before, f"{self._init} seed {self._seed}  {examples:,} read once")
-
-    def __call__(self, step: Step[Cursor], sequences: int) -> None:
-        if self._stop.signal_number is not None:
-            raise _StoppedError
-        loss, rate = step.values["loss"], sequences / (time.perf_counter() - self._began)
-        note = f"{self._init} seed {self._seed}  loss {loss:.3f}  {rate:,.0f} examples/s"
-        self._bar.update(self._before + sequences, note)
-        if step.state.step % self._every == 0:
-            self._log.write(
-                "step",
-                init=self._init,
-                seed=self._seed,
-                step=step.state.step,
-                loss=loss,
-                learning_rate_factor=step.learning_rate_factor,
-                grad_norm=step.grad_norm,
-            )
 
 
 def _save_model(

@@ -2,6 +2,7 @@
 
 OUT/
   config.toml    every value of the run, and checksums of what went in
+  checkpoints/   of the seed under way, until it is finished
   runs/          one JSON file for each finished seed; a finished one is never repeated
   log.jsonl      losses while training
   scores.json    all of it together
@@ -14,7 +15,7 @@ OUT/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -130,7 +131,7 @@ class RunFolder:
         write_text_atomically(saved, config.to_toml())
 
     def finished(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
-        """The results there are of the config's runs; the log is cut back to them.
+        """The results there are of the config's runs.
 
         Where the best model is gone, its run counts as not finished.
         """
@@ -142,7 +143,6 @@ class RunFolder:
         best = best_run(self.task, list(found.values()))
         if best is not None and not (self.model / "config.json").is_file():
             del found[best["init"], best["seed"]]
-        self._cut_log(found)
         return found
 
     def save(self, key: RunKey, result: Mapping[str, Any]) -> None:
@@ -152,10 +152,18 @@ class RunFolder:
     def _result(self, key: RunKey) -> Path:
         return self.path / "runs" / f"{key[0]}-{key[1]}.json"
 
-    def _cut_log(self, finished: Mapping[RunKey, object]) -> None:
-        if self.log.exists():
-            kept = [r for r in read_log(self.log) if (r.get("init"), r.get("seed")) in finished]
-            write_text_atomically(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+    def cut_log(self, finished: Collection[RunKey], under_way: RunKey, step: int) -> None:
+        """Drop what the log says of other runs than `finished`, and of that `under_way` after
+        `step`, so that nothing is told twice."""
+        if not self.log.exists():
+            return
+        kept = [
+            record
+            for record in read_log(self.log)
+            for key in [(record.get("init"), record.get("seed"))]
+            if key in finished or (key == under_way and record.get("step", step + 1) <= step)
+        ]
+        write_text_atomically(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -275,7 +275,12 @@ class Recorder:
         self._log.write(
             "run",
             recipe=setup.config.recipe,
-            source=source and {**source.model_dump(), "weights": taken and str(taken)},
+            source=source
+            and {
+                "name": shown_name(source),
+                **source.model_dump(),
+                "weights": taken and str(taken),
+            },
             parameters=parameters,
             unigram_entropy=setup.corpus.unigram_entropy,
             device=str(setup.hardware.device),

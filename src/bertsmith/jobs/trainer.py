@@ -24,7 +24,7 @@ from bertsmith.jobs.finetune_folder import Init
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks import classify
 from bertsmith.tasks.base import Encoded, Task
-from bertsmith.tasks.fit import EVALUATIONS, FitResult, fit
+from bertsmith.tasks.fit import EVALUATIONS, FitResult, Keeper, fit
 from bertsmith.tasks.protocol import Protocol, choose_protocol
 from bertsmith.tasks.sequences import encode_rows
 from bertsmith.tasks.tables import TextRow
@@ -60,12 +60,16 @@ class Trainer:
         on_step: OnStep,
         evaluations: int = EVALUATIONS,
         on_example: Callable[[int], None] = lambda done: None,
+        keeper: Keeper | None = None,
     ) -> FitResult:
-        """One run. `on_example` is told how far the task's preparation is (`Task.prepared`)."""
+        """One run, or what `keeper` has not of it.
+
+        `on_example` is told how far the task's preparation is (`Task.prepared`).
+        """
         keep_freed_memory()
         model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
         train, dev = self._prepared(init, model, on_example)
-        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations)
+        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations, keeper)
 
     def _prepared(
         self, init: Init, model: HeadedEncoder, on_example: Callable[[int], None]

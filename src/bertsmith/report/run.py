@@ -91,7 +91,11 @@ def summary(log: RunLog) -> str:
     parameters = log.run.get("parameters")
     size = f" with {compact(parameters)} parameters" if parameters else ""
     tokens = log.last("step").get("tokens", 0)
-    sentences = [f"A {_recipe(log)} model{size}, trained on {compact(tokens)} tokens of raw text."]
+    source = log.run.get("source") or {}
+    origin = f", begun from {source['name']}" if "name" in source else ""
+    sentences = [
+        f"A {_recipe(log)} model{size}{origin}, trained on {compact(tokens)} tokens of raw text."
+    ]
     held_out, entropy = log.last("eval").get("mlm_loss"), log.run.get("unigram_entropy")
     if held_out is not None and entropy is not None:
         below = entropy - held_out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,6 +53,31 @@ class FitResult:
             "failed": self.failed,
             "seconds": round(self.seconds, 2),
         }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands between two steps, apart from its weights and moments."""
+
+    state: State[Cursor]
+    history: list[dict[str, float]]
+    """As in FitResult, so far."""
+    losses: list[float]
+    """Of the steps since the last entry of `history`."""
+    seconds: float
+
+
+class Keeper(ABC):
+    """Where an unfinished run is kept."""
+
+    @abstractmethod
+    def load(self, optimizer: Optimizer) -> Progress | None:
+        """Give `optimizer` and its model their weights back; None where the run is new."""
+
+    @abstractmethod
+    def keep(self, optimizer: Optimizer, progress: Progress) -> None:
+        """Called after every step but the last, evaluation included; what it raises ends the
+        run."""
 
 
 def batch_loss(objective: Objective) -> Loss:
@@ -115,13 +141,14 @@ def fit(
     seed: int,
     on_step: Callable[[Step[Cursor], int], None] = lambda step, sequences: None,
     evaluations: int = EVALUATIONS,
+    keeper: Keeper | None = None,
 ) -> FitResult:
     """Train every weight of `model`, in place; the last weights are kept, not the best.
 
     `seed` decides the order of the examples and the dropout. `on_step` is called after every
-    step with the number of sequences so far; what it raises ends the run. `evaluations` on
-    `dev_data` fall on the ends of epochs, the last on the run's end. Raises TrainingError
-    where a loss is not finite.
+    step with the number of sequences so far. `evaluations` on `dev_data` fall on the ends of
+    epochs, the last on the run's end. A run that `keeper` has a part of goes on from there, to
+    the bit. Raises TrainingError where a loss is not finite.
     """
     began = time.perf_counter()
     source, dev_source = train_data.source, dev_data.source
@@ -134,20 +161,22 @@ def fit(
         batch_sequences=protocol.batch_size,
     )
     every = -(-protocol.epochs // evaluations)
-    history: list[dict[str, float]] = []
-    losses: list[float] = []
-    with (
-        task.objective(model, train_data) as objective,
-        closing(loader.stream()) as batches,
-    ):
+    length = Length(steps=protocol.steps(count))
+    with ExitStack() as stack:
+        objective = stack.enter_context(task.objective(model, train_data))
+        optimizer = Optimizer(model, optim)
+        kept = keeper.load(optimizer) if keeper is not None else None
+        kept = kept or Progress(State(Cursor()), [], [], 0.0)
+        history, losses = kept.history, kept.losses
+        batches = stack.enter_context(closing(loader.stream(kept.state.cursor)))
         for step in train(
             model,
             batch_loss(objective),
             batches,
-            Optimizer(model, optim),
+            optimizer,
             make_schedule(optim),
-            Length(steps=protocol.steps(count)),
-            State(Cursor()),
+            length,
+            kept.state,
             seed,
         ):
             losses.append(step.values["loss"])
@@ -165,4 +194,7 @@ def fit(
                     }
                 )
                 losses.clear()
-    return FitResult(model.eval(), metrics, outputs, history, time.perf_counter() - began)
+            seconds = kept.seconds + time.perf_counter() - began
+            if keeper is not None and length.progress(step.state) < 1.0:
+                keeper.keep(optimizer, Progress(step.state, history, losses, seconds))
+    return FitResult(model.eval(), metrics, outputs, history, seconds)
