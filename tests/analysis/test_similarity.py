@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from sklearn.metrics import silhouette_score
 
-from bertsmith.analysis.similarity import similarity, word_vectors
+from bertsmith.analysis.similarity import separation, similarity, word_vectors
 from bertsmith.config import ModelConfig
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer, save_model
@@ -65,6 +67,39 @@ def test_like_stands_by_like(model: Path) -> None:
     ordered = similarity(load_encoder(model), load_tokenizer(model), "bank", sentences).sentences
     assert ordered[0] == ordered[1]
     assert ordered[2] == ordered[3]
+
+
+def test_separation_is_by_its_definition() -> None:
+    generator = np.random.default_rng(0)
+    points = np.concatenate([generator.normal(0, 1, (5, 4)) + 2, generator.normal(0, 1, (5, 4))])
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    senses = ["one"] * 5 + ["two"] * 5
+    found = separation(unit @ unit.T, senses)
+    pairs = list(combinations(range(10), 2))
+    same = [float(unit[i] @ unit[j]) for i, j in pairs if senses[i] == senses[j]]
+    other = [float(unit[i] @ unit[j]) for i, j in pairs if senses[i] != senses[j]]
+    assert (found.within, found.between) == pytest.approx((np.mean(same), np.mean(other)))
+    assert found.silhouette == pytest.approx(silhouette_score(unit, senses, metric="cosine"))
+    gaps = []
+    for five in combinations(range(10), 5):
+        own = {(i in five) == (j in five): [] for i, j in pairs}
+        for i, j in pairs:
+            own[(i in five) == (j in five)].append(float(unit[i] @ unit[j]))
+        gaps.append(np.mean(own[True]) - np.mean(own[False]))
+    assert found.p_value == pytest.approx(np.mean(np.array(gaps) >= found.gap - 1e-9), abs=0.01)
+    assert separation(np.ones((4, 4)), ["a", "b", "a", "b"]).p_value == 1.0
+    for bad in (["a"] * 10, [str(n) for n in range(10)]):
+        with pytest.raises(DataError, match="cannot be set apart"):
+            separation(unit @ unit.T, bad)
+
+
+def test_layers_are_mixed(model: Path) -> None:
+    encoder, tokenizer = load_encoder(model), load_tokenizer(model)
+    single = [word_vectors(encoder, tokenizer, "bank", SENTENCES, (n,)) for n in (0, 2)]
+    both = word_vectors(encoder, tokenizer, "bank", SENTENCES, (0, 2))
+    np.testing.assert_allclose(both, (single[0] + single[1]) / 2, atol=1e-6)
+    last = word_vectors(encoder, tokenizer, "bank", SENTENCES)
+    np.testing.assert_allclose(single[1], last, atol=1e-6)
 
 
 def test_a_word_that_does_not_occur_is_named(model: Path) -> None:

@@ -6,20 +6,25 @@ them says how alike it takes two uses to be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
+from sklearn.metrics import silhouette_score
 
 from bertsmith.data.pack import collate
 from bertsmith.errors import DataError
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import model_device
+from bertsmith.nn.sentence import mixed_layers
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.types import Example, FloatArray
+from bertsmith.types import BoolArray, Example, FloatArray
+
+PERMUTATIONS = 10_000
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,36 @@ class Similarity:
     word: str
     sentences: tuple[str, ...]  # N, in the matrix's order
     matrix: FloatArray  # (N, N)
+    order: tuple[int, ...]  # which of the sentences given each one is
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How far apart two or more senses are: mean cosines, and how likely chance does as well."""
+
+    within: float  # of two sentences of one sense
+    between: float  # of two of different senses
+    silhouette: float  # Rousseeuw 1987, of 1 - cosine; -1 to 1, 0 where senses are not apart
+    p_value: float  # of a `gap` as large with the senses dealt out at random
+
+    @property
+    def gap(self) -> float:
+        """`within` less `between`."""
+        return self.within - self.between
 
 
 def word_vectors(
-    encoder: Encoder, tokenizer: Tokenizer, word: str, sentences: Sequence[str]
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    word: str,
+    sentences: Sequence[str],
+    layers: tuple[int, ...] = (),
 ) -> FloatArray:
-    """(N, D) the last layer's vectors of `word`'s first occurrence, its pieces averaged.
+    """(N, D) the vectors of `word`'s first occurrence, its pieces averaged.
 
-    Raises DataError with the first sentence in which `word` does not occur.
+    They are the mean of `layers`, 0 being the embeddings' output; none: the last. Raises
+    DataError with the first sentence in which `word` does not occur, or not within what the
+    model reads.
     """
     target = tokenizer.encode(word, add_special_tokens=False).ids
     if not target:
@@ -46,28 +73,98 @@ def word_vectors(
     for sentence in sentences:
         encoding = tokenizer.encode(sentence)
         ids, types = encoding.ids[:limit], encoding.type_ids[:limit]
-        begin = _find(ids, target)
+        begin = _find(encoding.ids, target)
         if begin is None:
             raise DataError(f"{word!r} does not occur in it", where=repr(sentence[:60]))
+        if begin + len(target) > limit:
+            raise DataError(
+                f"{word!r} ends at token {begin + len(target)}, and the model reads {limit}",
+                where=repr(sentence[:60]),
+                mend="shorten the sentence",
+            )
         example = Example(np.array(ids, np.int64), np.array(types, np.int64))
         with torch.no_grad():
-            hidden_TD = encoder.eval()(collate([example], [0]).to(model_device(encoder)))
+            batch = collate([example], [0]).to(model_device(encoder))
+            hidden_TD = mixed_layers(encoder.eval(), batch, layers)
         vectors.append(hidden_TD[begin : begin + len(target)].double().mean(dim=0).cpu().numpy())
     return np.stack(vectors)
 
 
 def similarity(
-    encoder: Encoder, tokenizer: Tokenizer, word: str, sentences: Sequence[str]
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    word: str,
+    sentences: Sequence[str],
+    layers: tuple[int, ...] = (),
 ) -> Similarity:
-    """Cosines between the occurrences of `word`, clustered by average linkage."""
-    vectors = word_vectors(encoder, tokenizer, word, sentences)
+    """Cosines between the occurrences of `word`, clustered by average linkage.
+
+    Raises DataError as `word_vectors` does, and for fewer than two sentences.
+    """
+    if len(sentences) < 2:
+        raise DataError(
+            f"{len(sentences)} sentence with {word!r} has none to be compared with",
+            mend="give two or more",
+        )
+    vectors = word_vectors(encoder, tokenizer, word, sentences, layers)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     matrix = np.clip(unit @ unit.T, -1.0, 1.0)
     order = list(range(len(sentences)))
     if len(sentences) > 2:
         distances = squareform(1.0 - matrix, checks=False)
         order = leaves_list(linkage(distances, "average", optimal_ordering=True)).tolist()
-    return Similarity(word, tuple(sentences[i] for i in order), matrix[np.ix_(order, order)])
+    ordered = tuple(sentences[i] for i in order)
+    return Similarity(word, ordered, matrix[np.ix_(order, order)], tuple(order))
+
+
+def separation(
+    matrix_NN: FloatArray, senses: Sequence[str], permutations: int = PERMUTATIONS
+) -> Separation:
+    """How far cosines set `senses` apart, which are those of the matrix' rows.
+
+    The test deals the senses out again `permutations` times, from a fixed seed; the observed
+    deal counts as one of them. Raises DataError where there are not two senses, one of them
+    of two sentences.
+    """
+    names = np.array(senses)
+    sizes = np.unique(names, return_counts=True)[1]
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise DataError(
+            f"{len(sizes)} senses in {len(names)} sentences cannot be set apart",
+            mend="give two senses with two sentences each, or no senses",
+        )
+    pairs = np.triu_indices(len(names), 1)
+    cosines = matrix_NN[pairs]
+
+    def means(dealt_KN: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
+        """Within and between the senses of K deals."""
+        same: BoolArray = dealt_KN[:, pairs[0]] == dealt_KN[:, pairs[1]]
+        return same @ cosines / same.sum(axis=1), ~same @ cosines / (~same).sum(axis=1)
+
+    within, between = (float(mean[0]) for mean in means(names[None]))
+    deals = np.random.default_rng(0).permuted(np.tile(names, (permutations, 1)), axis=1)
+    other, apart = means(deals)
+    as_large = 1 + int((other - apart >= within - between - 1e-12).sum())
+    silhouette = float("nan")
+    if len(sizes) < len(names):
+        distances = np.maximum(1.0 - matrix_NN, 0.0)
+        np.fill_diagonal(distances, 0.0)
+        silhouette = float(silhouette_score(distances, names, metric="precomputed"))
+    return Separation(within, between, silhouette, as_large / (permutations + 1))
+
+
+def occurrences(
+    texts: Iterable[Sequence[str]], occurs_in: Callable[[str], bool], count: int
+) -> list[str]:
+    """The first sentence of each text that `occurs_in` takes, `count` at most, each once."""
+    found: dict[str, None] = {}
+    for sentences in texts:
+        fitting = (sentence for sentence in sentences if occurs_in(sentence))
+        if (sentence := next(fitting, None)) is not None:
+            found[sentence] = None
+        if len(found) >= count:
+            break
+    return list(found)
 
 
 def occurs(tokenizer: Tokenizer, word: str, sentence: str) -> bool:

@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fill": ("bertsmith.cli.fill:fill", "Fill the [MASK]s of a text."),
     "embed": ("bertsmith.cli.embed:embed", "Turn texts into vectors."),
     "search": ("bertsmith.cli.embed:search", "Find the texts nearest to a query."),
+    "analyze": ("bertsmith.cli.analyze:analyze", "Look into a model: tables, figures, a page."),
     "similar": ("bertsmith.cli.vectors:similar", "Name the words nearest to a word."),
     "analogies": ("bertsmith.cli.vectors:analogies", "Score word vectors on analogies."),
     "wordsim": ("bertsmith.cli.vectors:wordsim", "Compare word vectors with people's ratings."),

@@ -52,23 +52,27 @@ class Pooling:
             raise ConfigError(
                 f"no pooling {kind!r}", where="pooling", mend=f"choose from {', '.join(KINDS)}"
             )
-        chosen: tuple[int, ...]
-        match layers:
-            case "last":
-                chosen = ()
-            case "first-last":
-                chosen = (1, num_layers)
-            case _:
-                numbers = [part.strip() for part in layers.split(",")]
-                chosen = tuple(int(part) for part in numbers if part.isdecimal())
-                if len(chosen) < len(numbers) or max(chosen) > num_layers:
-                    raise ConfigError(
-                        f"{layers!r} names no layers of this model",
-                        where="layers",
-                        mend=f'give "last", "first-last", or numbers from 0 to {num_layers} '
-                        "with commas between",
-                    )
-        return cls(kind, () if chosen == (num_layers,) else chosen)
+        return cls(kind, parse_layers(layers, num_layers))
+
+
+def parse_layers(layers: str, num_layers: int) -> tuple[int, ...]:
+    """From "last" (none), "first-last" (1 and L) or "0,3,6", for an encoder of `num_layers`.
+
+    Raises ConfigError for a layer that there is not.
+    """
+    if layers == "last":
+        return ()
+    if layers == "first-last":
+        return (1, num_layers)
+    numbers = [part.strip() for part in layers.split(",")]
+    chosen = tuple(int(part) for part in numbers if part.isdecimal())
+    if len(chosen) < len(numbers) or max(chosen) > num_layers:
+        raise ConfigError(
+            f"{layers!r} names no layers of this model",
+            where="layers",
+            mend=f'give "last", "first-last", or numbers from 0 to {num_layers}, such as 0,2',
+        )
+    return () if chosen == (num_layers,) else chosen
 
 
 class SentenceEncoder(nn.Module):
@@ -80,18 +84,19 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, D) float32, in the batch's order."""
-        return _POOL[self.pooling.kind](self._read(batch), batch.lengths)
+        hidden_TD = mixed_layers(self.encoder, batch, self.pooling.layers)
+        return _POOL[self.pooling.kind](hidden_TD, batch.lengths)
 
-    def _read(self, batch: Batch) -> Tensor:
-        """(T, D) float32: the mean of the layers that are read."""
-        layers = self.pooling.layers
-        if not layers:
-            last: Tensor = self.encoder(batch)
-            return last.float()
-        states = enumerate(self.encoder.hidden_states(batch))
-        total = sum(hidden_TD.float() for layer, hidden_TD in states if layer in layers)
-        assert isinstance(total, Tensor)
-        return total / len(set(layers))
+
+def mixed_layers(encoder: Encoder, batch: Batch, layers: tuple[int, ...]) -> Tensor:
+    """(T, D) float32: the mean of `layers`; none: the last."""
+    if not layers:
+        last: Tensor = encoder(batch)
+        return last.float()
+    states = enumerate(encoder.hidden_states(batch))
+    total = sum(hidden_TD.float() for layer, hidden_TD in states if layer in layers)
+    assert isinstance(total, Tensor)
+    return total / len(set(layers))
 
 
 @dataclass(frozen=True, eq=False)

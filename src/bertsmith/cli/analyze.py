@@ -1,0 +1,90 @@
+"""`bertsmith analyze`: instruments that show what a model knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bertsmith.cli.options import ManyValuesCommand
+
+_MODEL = click.option("--model", type=Path, required=True, help="A model folder.")
+_OUT = click.option("--out", type=Path, required=True, help="Folder for data, figures and page.")
+
+
+@click.group()
+def analyze() -> None:
+    """Look into a model: each instrument writes data, figures and its part of OUT/report.html."""
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option("--word", help="The word to compare.")
+@click.option(
+    "--sentences",
+    type=Path,
+    help="A .txt with a sentence a line, or a table of sentence and perhaps sense and word.",
+)
+@click.option(
+    "--text", "texts", multiple=True, metavar="PATH...", help="Where to find sentences with --word."
+)
+@click.option("--chinese", is_flag=True, help="The ten sentences with 苹果, fruit and company.")
+@click.option(
+    "--layers",
+    default="last",
+    show_default=True,
+    help='"last", "first-last", or numbers such as "0,3,6" for their mean; 0: the embeddings.',
+)
+def similarity(
+    model: Path,
+    out: Path,
+    word: str | None,
+    sentences: Path | None,
+    texts: tuple[str, ...],
+    chinese: bool,
+    layers: str,
+) -> None:
+    """Compare the vectors of one word in many sentences.
+
+    Without sentences: twenty English words with five sentences in each of two senses.
+    """
+    if sum(map(bool, (sentences, texts, chinese))) > 1:
+        raise click.UsageError("--sentences, --text and --chinese go one without the other")
+
+    from bertsmith.jobs.analyze import SETS, analyze_similarity
+
+    sentences = SETS / "chinese.tsv" if chinese else sentences
+    page = analyze_similarity(
+        model, out, word=word, sentences=sentences, texts=texts, layers=layers
+    )
+    click.echo(f"{(out / 'similarity.tsv').read_text('utf-8')}report  {page}")
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option("--text", "texts", multiple=True, help="A text with one [MASK] or several.")
+@click.option("--sentence", "sentences", multiple=True, help="To score, by pseudo-perplexity.")
+@click.option("--pairs", type=Path, help="A table with the columns right and wrong, to judge.")
+@click.option("--cola", type=Path, help="CoLA's folder, for the contrasting pairs in its files.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
+def fill(
+    model: Path,
+    out: Path,
+    texts: tuple[str, ...],
+    sentences: tuple[str, ...],
+    pairs: Path | None,
+    cola: Path | None,
+    top: int,
+) -> None:
+    """Ask a masked LM what it expects: gaps filled, sentences scored, pairs judged.
+
+    Of a pair the likelier sentence is preferred (Salazar et al. 2020).
+    """
+    from bertsmith.jobs.analyze import analyze_fill
+
+    page = analyze_fill(
+        model, out, texts=texts, sentences=sentences, pairs=pairs, cola=cola, top=top
+    )
+    click.echo(f"report  {page}")

