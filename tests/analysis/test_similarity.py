@@ -11,7 +11,7 @@ import torch
 import transformers
 from sklearn.metrics import silhouette_score
 
-from bertsmith.analysis.similarity import separation, similarity, word_vectors
+from bertsmith.analysis.similarity import occurs, separation, similarity, word_vectors
 from bertsmith.config import ModelConfig
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer, save_model
@@ -106,3 +106,11 @@ def test_a_word_that_does_not_occur_is_named(model: Path) -> None:
     with pytest.raises(DataError, match="'money' does not occur") as caught:
         word_vectors(load_encoder(model), load_tokenizer(model), "money", SENTENCES)
     assert "the river bank" in str(caught.value)
+
+
+def test_a_word_out_of_the_vocabulary_is_no_word(model: Path) -> None:
+    encoder, tokenizer = load_encoder(model), load_tokenizer(model)
+    assert not occurs(tokenizer, "苹果", "苹果 a bank")
+    for word in ("苹果", ""):
+        with pytest.raises(DataError, match="the vocabulary cannot write this word"):
+            word_vectors(encoder, tokenizer, word, ["苹果 a bank"])

@@ -66,8 +66,12 @@ def word_vectors(
     model reads.
     """
     target = tokenizer.encode(word, add_special_tokens=False).ids
-    if not target:
-        raise DataError("the word has no tokens", where=repr(word), mend="give a word")
+    if not target or tokenizer.unk_id in target:
+        raise DataError(
+            "the vocabulary cannot write this word",
+            where=repr(word),
+            mend="give another, or a model of its language",
+        )
     limit = encoder.config.max_position_embeddings
     vectors = []
     for sentence in sentences:
@@ -170,7 +174,8 @@ def occurrences(
 def occurs(tokenizer: Tokenizer, word: str, sentence: str) -> bool:
     """Whether the tokens of `word` stand in the tokens of `sentence`."""
     target = tokenizer.encode(word, add_special_tokens=False).ids
-    return bool(target) and _find(tokenizer.encode(sentence).ids, target) is not None
+    known = bool(target) and tokenizer.unk_id not in target
+    return known and _find(tokenizer.encode(sentence).ids, target) is not None
 
 
 def _find(ids: Sequence[int], target: Sequence[int]) -> int | None:
