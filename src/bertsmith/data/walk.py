@@ -8,13 +8,13 @@ shared out among the processors.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 
+from bertsmith.text.workers import available_cores
 from bertsmith.types import IntArray
 
 LONGEST_STRIDE = 1 << 16
@@ -44,7 +44,7 @@ def walk(sentences: IntArray, ranges: IntArray, step: Step) -> Columns:
 
 def in_parts(function: Callable[..., Columns], *rows: IntArray) -> Columns:
     """`function` of all `rows`, computed for a part of them a processor: row in, row out."""
-    count = min(os.cpu_count() or 1, len(rows[0]) // FEWEST_IN_A_PART)
+    count = min(available_cores(), len(rows[0]) // FEWEST_IN_A_PART)
     if count < 2:
         return function(*rows)
     parts = zip(*(np.array_split(each, count) for each in rows), strict=True)
