@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention.varlen import varlen_attn
 
 from bertsmith.config import ModelConfig
 from bertsmith.nn.dropout import Dropout
@@ -35,10 +35,13 @@ ALIGNMENT = 16
 BLOCK = 128
 """What the GPU's kernel is told of the longest sequence is a multiple of this, so that compiled
 code sees few values of it."""
-
 ROWS = 64
 """On the CPU, T is rounded up to a multiple of this for the layers: oneDNN compiles a kernel for
 every shape of a matrix product, which for a T not seen before takes longer than the product."""
+varlen_attn: Any = (
+    import_module("torch.nn.attention.varlen").varlen_attn if torch.cuda.is_available() else None
+)
+"""The GPU's kernel. Its module brings torch's compiler with it, seconds of every start."""
 
 
 @dataclass(frozen=True)
