@@ -15,7 +15,7 @@ from math import ceil
 TEXT_BYTES, TOKEN_BYTES, BOUNDARY_BYTES = 400e6, 183.2e6, 36.4e6  # one corpus of Wikipedia
 BYTES_A_TOKEN = TEXT_BYTES / (TOKEN_BYTES / 2)  # of text; ids are 16 bits
 STORED_A_TOKEN = 2 * (TOKEN_BYTES + BOUNDARY_BYTES) / TOKEN_BYTES
-BUILD_RATE = 6.56e6 / 2  # bytes of text a second and core, Zen 3
+BUILD_RATE = 10.4e6 / 2  # bytes of text a second and core, Zen 4
 CPU_RATE = 1272 / 2  # tokens a second and core, L12 H768, Zen 5 in bf16
 SHARD_BYTES = 2**25  # of text, text/corpus.py
 # Published by others; see the page.
