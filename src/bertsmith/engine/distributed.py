@@ -161,6 +161,7 @@ def joined() -> Iterator[Group]:
         return
     store, group = _join()
     try:
+        group.wait()  # until all are connected: before that, none may fail of its own
         yield group
         group.wait()
     except Exception as error:
