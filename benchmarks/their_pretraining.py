@@ -1,6 +1,6 @@
 """Masked-LM training as a user of transformers writes it, for benchmarks/quality.py.
 
-    python -m benchmarks.their_pretraining CORPUS --out DIR --minutes N [--tuned]
+    python -m benchmarks.their_pretraining CORPUS --out DIR (--minutes N | --tokens N) [--tuned]
 
 BertForMaskedLM (L4 H256), Trainer with its defaults (batches of 8 sequences, AdamW, 5e-5, linear
 decay), DataCollatorForLanguageModeling, and text as the example script run_mlm.py groups it: every
@@ -37,6 +37,8 @@ from bertsmith.data.segments import split_documents
 from bertsmith.text.corpus import Corpus
 
 LENGTH = 128
+BATCH = 8
+"""Trainer's default."""
 TRIAL_STEPS = 12
 TUNED: dict[str, Any] = {
     "per_device_train_batch_size": 32,
@@ -70,16 +72,16 @@ class Blocks(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class Clock(transformers.TrainerCallback):
-    """The seconds of every step, and the losses with the time they were logged at."""
+    """The seconds of every step, and the losses with the steps they were logged at."""
 
     def __init__(self) -> None:
-        self.began = self.last = time.perf_counter()
+        self.last = time.perf_counter()
         self.seconds: list[float] = []
-        self.losses: list[tuple[float, float]] = []
+        self.losses: list[tuple[int, float]] = []
 
     def on_train_begin(self, *arguments: Any, **further: Any) -> None:
         """Begin."""
-        self.began = self.last = time.perf_counter()
+        self.last = time.perf_counter()
 
     def on_step_end(self, *arguments: Any, **further: Any) -> None:
         """One more step."""
@@ -91,15 +93,18 @@ class Clock(transformers.TrainerCallback):
         """The mean loss since the last one."""
         logs = further["logs"]
         if "loss" in logs:
-            self.losses.append((time.perf_counter() - self.began, float(logs["loss"])))
+            self.losses.append((len(self.seconds), float(logs["loss"])))
 
 
 def main() -> None:
-    """Train for the minutes asked for, and leave DIR/model and DIR/run.json."""
+    """Train for what is asked for, and leave DIR/model and DIR/run.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--minutes", type=float)
+    budget.add_argument("--tokens", type=int)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"])
     parser.add_argument("--tuned", action="store_true")
     arguments = parser.parse_args()
     corpus = Corpus.open(arguments.corpus)
@@ -138,9 +143,18 @@ def main() -> None:
         trainer.train()
         return trainer, clock
 
-    trials = {bf16: _seconds_per_step(train(TRIAL_STEPS, bf16)[1]) for bf16 in (False, True)}
-    bf16 = trials[True] < trials[False]
-    trainer, clock = train(max(1, round(60 * arguments.minutes / trials[bf16])), bf16)
+    tried = [arguments.precision] if arguments.precision else ["float32", "bfloat16"]
+    trials = {
+        precision: _seconds_per_step(train(TRIAL_STEPS, precision == "bfloat16")[1])
+        for precision in tried
+    }
+    precision = min(trials, key=trials.__getitem__)
+    if arguments.tokens:
+        batch = TUNED["per_device_train_batch_size"] if arguments.tuned else BATCH
+        steps = round(arguments.tokens / batch / LENGTH)
+    else:
+        steps = round(60 * arguments.minutes / trials[precision])
+    trainer, clock = train(max(1, steps), precision == "bfloat16")
     trainer.save_model(str(arguments.out / "model"))
     tokenizer.save_pretrained(arguments.out / "model")
     batch = trainer.args.per_device_train_batch_size
@@ -148,8 +162,8 @@ def main() -> None:
         "steps": len(clock.seconds),
         "tokens": len(clock.seconds) * batch * LENGTH,
         "seconds": sum(clock.seconds),
-        "precision": "bfloat16" if bf16 else "float32",
-        "losses": clock.losses,
+        "precision": precision,
+        "losses": [(step * batch * LENGTH, loss) for step, loss in clock.losses],
     }
     (arguments.out / "run.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
 

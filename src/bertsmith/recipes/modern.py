@@ -8,7 +8,7 @@ and AdamW on the rest (Jordan et al. 2024). Without an objective on pairs nothin
 
     tokenizer    as BERT
     segments     whole sentences of one document, no pairs
-    corruption   as BERT
+    corruption   as BERT, 30 % of the tokens
     model        ModernBERT's encoder, masked-LM head
     loss         masked LM
 """
@@ -64,9 +64,15 @@ RECIPE = Recipe(
             attention_dropout=0.0,
             layer_norm_eps=1e-5,
         ),
-        data=DataConfig(short_rate=0.0),
+        data=DataConfig(short_rate=0.0, mask_rate=0.3),
         optim=OptimConfig(
-            name="muon", lr=2e-3, muon_lr=0.02, beta2=0.98, weight_decay=0.1, warmup=0.05
+            name="muon",
+            lr=2e-3,
+            muon_lr=0.02,
+            beta2=0.98,
+            weight_decay=0.1,
+            warmup=0.05,
+            decay="stable",
         ),
         budget=BudgetConfig(minutes=5),
     ),
