@@ -4,7 +4,7 @@
 
 Masked-LM training as a user of transformers writes it (benchmarks/their_pretraining.py), and our
 recipes `bert`, `electra` and `modern`, all L4 H256 on one corpus, each for the same minutes. First,
-with the machine to itself, each in turn trains for a minute, ROUNDS times: the median rate says how
+with the machine to itself, each in turn trains for RATE_MINUTES, ROUNDS times: the median rate says how
 many tokens the minutes hold (DIR/rates.json). Then each trains on that many, which no longer
 depends on what else the machine does. Then the same fine-tuning of each, ours, from the folders
 they left: SST-2 (one epoch), CoLA, MRPC, STS-B, RTE (three), dev sets, three seeds. Prints the
@@ -18,14 +18,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.glue_scores import cells, finetune, mean, run, table
 from benchmarks.heldout import HeldOut
 from benchmarks.timing import ratio
 from bertsmith.errors import ModelError
@@ -40,7 +39,7 @@ OURS = ("bert", "electra", "modern")
 TASKS = {"SST-2": 1, "CoLA": 3, "MRPC": 3, "STS-B": 3, "RTE": 3}
 """With the epochs of each."""
 RUNS = Path(__file__).parents[1] / "runs"
-ROUNDS = 3
+ROUNDS, RATE_MINUTES = 3, 0.5
 BAR = 8.0
 """Points of the tasks' mean that the best of ours should be above theirs."""
 
@@ -63,7 +62,7 @@ def main() -> None:
     minutes, seeds = (0.5, 1) if arguments.quick else (arguments.minutes, arguments.seeds)
     tasks = {"RTE": 1} if arguments.quick else TASKS
     names, out = arguments.only, arguments.out
-    rates = measure(names, arguments.corpus, out, 0.1 if arguments.quick else 1.0)
+    rates = measure(names, arguments.corpus, out, 0.1 if arguments.quick else RATE_MINUTES)
     if arguments.rates:
         return
     for name in names:
@@ -73,14 +72,17 @@ def main() -> None:
         name: {
             **summary(name, out / name),
             "held out": _held_out(heldout, out / name),
-            "scores": finetune(out / name, arguments.glue, tasks, seeds),
+            "scores": finetune(
+                out / name / "model", arguments.glue, out / name / "glue", tasks, seeds
+            ),
         }
         for name in names
     }
     (out / "quality.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw({name: result["curve"] for name, result in results.items()}, rates, out / "quality")
-    print(table(results, list(tasks)))
-    means = {name: _mean(result["scores"]) for name, result in results.items()}
+    head = ["pre-trained by", "tokens", "held-out loss", *tasks, "mean"]
+    print(table(head, [_row(name, result) for name, result in results.items()]))
+    means = {name: mean(result["scores"]) for name, result in results.items()}
     theirs = [means[name] for name in THEIRS if name in means]
     ours = [means[name] for name in OURS if name in means]
     if theirs and ours:
@@ -113,33 +115,16 @@ def train(name: str, corpus: Path, folder: Path, **budget: float) -> None:
     if name in THEIRS:
         measured = folder.parent / "rates" / f"{name}-0" / "run.json"
         precision = json.loads(measured.read_text("utf-8"))["precision"] if unit == "tokens" else ""
-        _run(
+        run(
             *("benchmarks.their_pretraining", str(corpus), "--out", str(folder)),
             *(f"--{unit}", str(amount), *THEIRS[name]),
             *(("--precision", precision) if precision else ()),
         )
     else:
-        _run(
+        run(
             *("bertsmith", "pretrain", str(RUNS / f"{name}-mini.toml"), "--corpus", str(corpus)),
             *("--out", str(folder), "--set", f"budget.{unit}={amount}"),
         )
-
-
-def finetune(
-    folder: Path, glue: Path, tasks: dict[str, int], seeds: int
-) -> dict[str, dict[str, float]]:
-    """Each task's median, lowest and highest score over the seeds."""
-    scores: dict[str, dict[str, float]] = {}
-    for task, epochs in tasks.items():
-        out = folder / "glue" / task
-        _run(
-            *("bertsmith", "glue", "--data", str(glue), "--model", str(folder / "model")),
-            *("--out", str(out), "--tasks", task, "--epochs", str(epochs)),
-            *("--seeds", str(seeds)),
-        )
-        found = json.loads((out / "glue.json").read_text("utf-8"))
-        scores[task] = found["tasks"][task]["scores"]["pretrained"]["score"]
-    return scores
 
 
 def summary(name: str, folder: Path) -> dict[str, Any]:
@@ -178,19 +163,9 @@ def draw(curves: dict[str, Curve], rates: dict[str, float], path: Path) -> None:
         save(figure, path)
 
 
-def table(results: dict[str, dict[str, Any]], tasks: list[str]) -> str:
-    """As docs/results.md has it."""
-    head = ["pre-trained by", "tokens", "held-out loss", *tasks, "mean"]
-    lines = [head, ["---"] * len(head)]
-    for name, result in results.items():
-        loss = "" if result["held out"] is None else f"{result['held out'][0]:.2f}"
-        cells = [
-            f"{100 * score['median']:.1f} ({100 * score['min']:.1f} to {100 * score['max']:.1f})"
-            for score in (result["scores"][task] for task in tasks)
-        ]
-        amounts = [f"{result['tokens'] / 1e6:.1f} million", loss]
-        lines.append([name, *amounts, *cells, f"{_mean(result['scores']):.1f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _row(name: str, result: dict[str, Any]) -> list[str]:
+    loss = "" if result["held out"] is None else f"{result['held out'][0]:.2f}"
+    return [name, f"{result['tokens'] / 1e6:.1f} million", loss, *cells(result["scores"])]
 
 
 def _held_out(heldout: HeldOut, folder: Path) -> tuple[float, float] | None:
@@ -199,15 +174,6 @@ def _held_out(heldout: HeldOut, folder: Path) -> tuple[float, float] | None:
         return heldout.loss_and_accuracy(folder / "model")
     except ModelError:
         return None
-
-
-def _mean(scores: dict[str, dict[str, float]]) -> float:
-    return 100 * statistics.mean(score["median"] for score in scores.values())
-
-
-def _run(*arguments: str) -> None:
-    print("$ python -m", *arguments, flush=True)
-    subprocess.run([sys.executable, "-m", *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""Model folders on GLUE's tasks, and the cells of docs/results.md's tables."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+Scores = dict[str, dict[str, float]]
+"""Of each task "median", "min" and "max" over the seeds, 1 at best."""
+
+
+def finetune(model: Path, glue: Path, out: Path, tasks: Mapping[str, int], seeds: int) -> Scores:
+    """`bertsmith glue` for each of `tasks`, with its epochs; what is finished is not done again."""
+    scores: Scores = {}
+    for task, epochs in tasks.items():
+        run(
+            *("bertsmith", "glue", "--data", str(glue), "--model", str(model)),
+            *("--out", str(out / task), "--tasks", task, "--epochs", str(epochs)),
+            *("--seeds", str(seeds)),
+        )
+        found = json.loads((out / task / "glue.json").read_text("utf-8"))
+        scores[task] = found["tasks"][task]["scores"]["pretrained"]["score"]
+    return scores
+
+
+def run(*arguments: str) -> None:
+    """`python -m` with these, shown first. Raises CalledProcessError where it fails."""
+    print("$ python -m", *arguments, flush=True)
+    subprocess.run([sys.executable, "-m", *arguments], check=True)
+
+
+def mean(scores: Scores) -> float:
+    """Of the tasks' medians, in hundredths."""
+    return 100 * statistics.mean(score["median"] for score in scores.values())
+
+
+def cells(scores: Scores) -> list[str]:
+    """Each task's median and range in hundredths, and their mean."""
+    each = [
+        f"{100 * score['median']:.1f} ({100 * score['min']:.1f} to {100 * score['max']:.1f})"
+        for score in scores.values()
+    ]
+    return [*each, f"{mean(scores):.1f}"]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """In Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
