@@ -63,6 +63,34 @@ def test_gradients_of_a_batch_are_the_sum_of_its_sequences(
 
 
 @ALL
+@pytest.mark.parametrize("read", [[5, 0, 33, 12], [], list(range(36))], ids=["some", "none", "all"])
+def test_rows_that_are_read_are_as_if_all_were(config: ModelConfig, read: list[int]) -> None:
+    """And so are the gradients of what is made of them."""
+    encoder = make(config)
+    batch = flat(random_examples([17, 11, 8], config.type_vocab_size))
+    rows = torch.tensor(read, dtype=torch.int64)
+    weights = torch.randn(len(read), config.hidden_size)
+
+    def gradients(hidden_TD: torch.Tensor) -> dict[str, torch.Tensor]:
+        encoder.zero_grad(set_to_none=False)
+        (hidden_TD[rows] * weights).sum().backward()
+        return {name: p.grad.clone() for name, p in encoder.named_parameters()}
+
+    whole = encoder(batch)
+    expected = gradients(whole)
+    partial = encoder(batch, rows)
+    assert partial.shape == whole.shape
+    torch.testing.assert_close(partial[rows], whole[rows], atol=2e-5, rtol=1e-4)
+    unread = torch.ones(len(whole), dtype=torch.bool).index_fill(0, rows, False)
+    assert not partial[unread].any()
+    for name, gradient in gradients(partial).items():
+        largest = float(expected[name].abs().max())
+        torch.testing.assert_close(
+            gradient, expected[name], atol=1e-5 * largest + 1e-12, rtol=1e-3, msg=name
+        )
+
+
+@ALL
 def test_the_long_path_and_the_short_path_agree(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,11 +91,29 @@ class Layout:
     longest: int = 0  # likewise: no sequence is longer
     device: torch.device = CPU
     is_causal: bool = False
+    read: Tensor | None = None  # (R,) the tokens whose vectors are wanted, else all
 
     @property
     def padding(self) -> int:
         """Rows that the layers are better given beyond the T tokens; see ROWS."""
         return -sum(self.lengths) % ROWS if self.device.type == "cpu" else 0
+
+    def take(self, flat_TX: Tensor) -> Tensor:
+        """The rows of (T, ...) that are wanted once attention is over, and some beyond, of zeros,
+        where the layers are better given more; see ROWS."""
+        if self.read is None:
+            return flat_TX
+        rows: Tensor = _Unpad.apply(flat_TX, self.read)  # type: ignore[no-untyped-call]
+        spare = -len(rows) % ROWS if self.device.type == "cpu" else 0
+        return functional.pad(rows, (0, 0) * (rows.ndim - 1) + (0, spare))
+
+    def put_back(self, rows_RD: Tensor) -> Tensor:
+        """(T, D) out of what became of the rows taken; zero where none was."""
+        count = sum(self.lengths)
+        if self.read is None:
+            return rows_RD[:count]
+        flat_TD = rows_RD.new_zeros(count, rows_RD.shape[1])
+        return flat_TD.index_copy(0, self.read, rows_RD[: len(self.read)])
 
     @classmethod
     def build(cls, lengths: Sequence[int], device: torch.device, dense: bool = False) -> Layout:
@@ -272,7 +290,10 @@ class SelfAttention(_Attention):
     def forward(
         self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """(T, D); rows beyond the layout's tokens, where there are some, see nothing."""
+        """(T, D), or the rows of it that `layout.take` takes.
+
+        Rows beyond the layout's tokens, where there are some, see nothing.
+        """
         if layout.cu_seqlens is not None:
             context = self._attend_flat(self._project(hidden_TD, rotation), layout)
         else:
@@ -280,7 +301,7 @@ class SelfAttention(_Attention):
             contexts = [self._attend_group(qkv, group, rotation) for group in layout.groups]
             spare = len(qkv) - layout.groups[-1].end
             context = torch.cat([*contexts, qkv.new_zeros(spare, *qkv.shape[2:])])
-        return self.output(context.flatten(1))  # type: ignore[no-any-return]
+        return self.output(layout.take(context.flatten(1)))  # type: ignore[no-any-return]
 
     def step(self, hidden_bD: Tensor, past: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """One more token of each of b sequences: its (b, D), and the past with it.

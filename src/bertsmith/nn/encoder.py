@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -68,9 +69,9 @@ class PostNormLayer(nn.Module):
     def forward(
         self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """(T, D)."""
+        """(T, D), or the rows of it that `layout.take` takes."""
         attended = self.dropout(self.attention(hidden_TD, layout, rotation))
-        hidden_TD = self.attention_norm(hidden_TD + attended)
+        hidden_TD = self.attention_norm(layout.take(hidden_TD) + attended)
         return self.feed_forward_norm(  # type: ignore[no-any-return]
             hidden_TD + self.dropout(self.feed_forward(hidden_TD))
         )
@@ -99,9 +100,9 @@ class PreNormLayer(nn.Module):
     def forward(
         self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """(T, D)."""
+        """(T, D), or the rows of it that `layout.take` takes."""
         attended = self.attention(self.attention_norm(hidden_TD), layout, rotation)
-        hidden_TD = hidden_TD + self.dropout(attended)
+        hidden_TD = layout.take(hidden_TD) + self.dropout(attended)
         fed = self.feed_forward(self.feed_forward_norm(hidden_TD))
         return hidden_TD + self.dropout(fed)  # type: ignore[no-any-return]
 
@@ -135,22 +136,30 @@ class Encoder(nn.Module):
         if config.norm == "pre":
             _shrink_residual_outputs(self.layers)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The last layer's vectors, (T, D)."""
-        *_, hidden_TD = self.hidden_states(batch)
+    def forward(self, batch: Batch, read: Tensor | None = None) -> Tensor:
+        """The last layer's vectors, (T, D).
+
+        With `read` (R,), those of its tokens, each named once, and zeros for all others. What the
+        last layer does after attention, most of its work, is then done for R tokens only.
+        """
+        *_, hidden_TD = self.hidden_states(batch, read)
         return hidden_TD
 
-    def hidden_states(self, batch: Batch) -> Iterator[Tensor]:
+    def hidden_states(self, batch: Batch, read: Tensor | None = None) -> Iterator[Tensor]:
         """The embeddings' output and then each layer's, L+1 tensors (T, D), one at a time.
 
         The last one is what `forward` returns: after the final norm where there is one.
         """
         hidden_TD, layout, rotation = self._begin(batch)
         hidden_TD = functional.pad(hidden_TD, (0, 0, 0, layout.padding))
-        for layer in self._depths():
+        *earlier, last = self._depths()
+        for layer in earlier:
             yield hidden_TD[: batch.num_tokens]
             hidden_TD = layer(hidden_TD, layout, rotation)
-        yield self.final_norm(hidden_TD[: batch.num_tokens])
+        yield hidden_TD[: batch.num_tokens]
+        layout = replace(layout, read=read)
+        hidden_TD = self.final_norm(last(hidden_TD, layout, rotation))
+        yield layout.put_back(hidden_TD)
 
     def attention_weights(self, batch: Batch) -> Iterator[list[Tensor]]:
         """Per layer, the attention probabilities of each sequence, (H, n, n) each."""

@@ -15,10 +15,15 @@ from bertsmith.nn.embeddings import layer_norm
 from bertsmith.nn.encoder import activate, initialise
 
 
+def first_positions(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where in the flat batch every sequence begins: (B,)."""
+    counts = torch.tensor(lengths, device=device)
+    return counts.cumsum(0) - counts
+
+
 def first_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """The vectors of every sequence's first token, [CLS]: (B, D)."""
-    counts = torch.tensor(lengths, device=hidden_TD.device)
-    return hidden_TD.index_select(0, counts.cumsum(0) - counts)
+    return hidden_TD.index_select(0, first_positions(lengths, hidden_TD.device))
 
 
 def mean_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:

@@ -22,6 +22,7 @@ from bertsmith.nn.heads import (
     SequenceHead,
     SpanHead,
     TokenHead,
+    first_positions,
 )
 from bertsmith.nn.word2vec import Word2Vec
 from bertsmith.types import Batch
@@ -51,8 +52,18 @@ class MaskedLM(nn.Module):
         return weight
 
     def forward(self, batch: Batch) -> Tensor:
-        """The encoder's vectors, (T, D)."""
-        return self.encoder(batch)  # type: ignore[no-any-return]
+        """The encoder's vectors, (T, D).
+
+        Where the batch says which tokens are to be predicted, zeros for all that no head reads.
+        """
+        return self.encoder(batch, self._read(batch))  # type: ignore[no-any-return]
+
+    def _read(self, batch: Batch) -> Tensor | None:
+        """The tokens that are predicted, and those that tell of pairs."""
+        predicted_M = batch.targets.get("mlm_positions")
+        if predicted_M is None or not (self.next_sentence_head or self.sentence_order_head):
+            return predicted_M
+        return torch.cat([predicted_M, first_positions(batch.lengths, predicted_M.device)])
 
     def scores(self, hidden_TD: Tensor, positions_M: Tensor) -> Tensor:
         """Logits over the vocabulary at `positions_M` of the flat batch: (M, V)."""
@@ -137,7 +148,16 @@ class SequenceClassifier(HeadedEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, num_labels), in the batch's order."""
-        return self.head(self.encoder(batch), batch.lengths)  # type: ignore[no-any-return]
+        return self.head(_encode_pooled(self.encoder, batch), batch.lengths)  # type: ignore[no-any-return]
+
+
+def _encode_pooled(encoder: Encoder, batch: Batch) -> Tensor:
+    """The vectors (T, D), right at least where the encoder's pooling reads them."""
+    reads_first = encoder.config.pooling == "cls"
+    device = batch.input_ids.device
+    read_B = first_positions(batch.lengths, device) if reads_first else None
+    hidden_TD: Tensor = encoder(batch, read_B)
+    return hidden_TD
 
 
 class TokenClassifier(HeadedEncoder):
@@ -193,7 +213,7 @@ class ChoiceModel(HeadedEncoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, 1)."""
-        return self.head(self.encoder(batch), batch.lengths)  # type: ignore[no-any-return]
+        return self.head(_encode_pooled(self.encoder, batch), batch.lengths)  # type: ignore[no-any-return]
 
 
 def masked_lm_of(model: nn.Module) -> MaskedLM | None:
