@@ -25,6 +25,7 @@ from torch.nn import functional
 from bertsmith.config import ModelConfig
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.embeddings import rotate
+from bertsmith.nn.rows import with_spare_rows
 
 CPU = torch.device("cpu")
 SDPA_LENGTH = 512
@@ -35,9 +36,6 @@ ALIGNMENT = 16
 BLOCK = 128
 """What the GPU's kernel is told of the longest sequence is a multiple of this, so that compiled
 code sees few values of it."""
-ROWS = 64
-"""On the CPU, T is rounded up to a multiple of this for the layers: oneDNN compiles a kernel for
-every shape of a matrix product, which for a T not seen before takes longer than the product."""
 varlen_attn: Any = (
     import_module("torch.nn.attention.varlen").varlen_attn if torch.cuda.is_available() else None
 )
@@ -93,19 +91,11 @@ class Layout:
     is_causal: bool = False
     read: Tensor | None = None  # (R,) the tokens whose vectors are wanted, else all
 
-    @property
-    def padding(self) -> int:
-        """Rows that the layers are better given beyond the T tokens; see ROWS."""
-        return -sum(self.lengths) % ROWS if self.device.type == "cpu" else 0
-
     def take(self, flat_TX: Tensor) -> Tensor:
-        """The rows of (T, ...) that are wanted once attention is over, and some beyond, of zeros,
-        where the layers are better given more; see ROWS."""
+        """The rows of (T, ...) that are wanted once attention is over, and spare ones."""
         if self.read is None:
             return flat_TX
-        rows: Tensor = _Unpad.apply(flat_TX, self.read)  # type: ignore[no-untyped-call]
-        spare = -len(rows) % ROWS if self.device.type == "cpu" else 0
-        return functional.pad(rows, (0, 0) * (rows.ndim - 1) + (0, spare))
+        return with_spare_rows(_Unpad.apply(flat_TX, self.read))  # type: ignore[no-untyped-call]
 
     def put_back(self, rows_RD: Tensor) -> Tensor:
         """(T, D) out of what became of the rows taken; zero where none was."""

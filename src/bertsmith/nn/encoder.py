@@ -14,6 +14,7 @@ from bertsmith.config import ModelConfig
 from bertsmith.nn.attention import Layout, SelfAttention
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.embeddings import Embeddings, RelativePositions, Rotary, layer_norm
+from bertsmith.nn.rows import with_spare_rows
 from bertsmith.types import Batch
 
 SHARED_PARTS = {
@@ -151,7 +152,7 @@ class Encoder(nn.Module):
         The last one is what `forward` returns: after the final norm where there is one.
         """
         hidden_TD, layout, rotation = self._begin(batch)
-        hidden_TD = functional.pad(hidden_TD, (0, 0, 0, layout.padding))
+        hidden_TD = with_spare_rows(hidden_TD)
         *earlier, last = self._depths()
         for layer in earlier:
             yield hidden_TD[: batch.num_tokens]

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bertsmith.nn.heads import PairHead
 from bertsmith.nn.models import EncoderDecoder, MaskedLM
+from bertsmith.nn.rows import with_spare_rows
 from bertsmith.types import Batch, itself
 
 BLOCK_ELEMENTS = 1 << 26
@@ -59,12 +60,13 @@ class _VocabularyCrossEntropy(torch.autograd.Function):
             places = torch.arange(len(labels), device=labels.device)
             exponents[places, labels] -= totals.to(dtype)
             scale = (1.0 / (totals * total)).to(dtype)[:, None]
-            torch.mul(exponents @ embedding_VD, scale, out=grad_hidden[part])
+            torch.mul((exponents @ embedding_VD)[: len(labels)], scale, out=grad_hidden[part])
+            scale, hidden = with_spare_rows(scale), with_spare_rows(hidden * scale)
             if grad_embedding is None or grad_bias is None:
-                grad_embedding = exponents.t() @ (hidden * scale)
+                grad_embedding = exponents.t() @ hidden
                 grad_bias = (exponents.t() @ scale).squeeze(1)
             else:
-                grad_embedding.addmm_(exponents.t(), hidden * scale)
+                grad_embedding.addmm_(exponents.t(), hidden)
                 grad_bias += (exponents.t() @ scale).squeeze(1)
         if needs_grad and count:
             ctx.save_for_backward(grad_hidden, grad_embedding, grad_bias)
@@ -88,7 +90,8 @@ def _exponents(
     hidden_MD: Tensor, embedding_VD: Tensor, bias_V: Tensor, labels_M: Tensor, uniform_M: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The summed loss, how many labels score highest, exp(logits - row maximum) as its fp32
-    row sums (M,) and itself (M, V) in the type of `hidden_MD`, and samples as `uniform_M` asks.
+    row sums (M,) and itself (M, V) in the type of `hidden_MD`, with spare rows of zeros, and
+    samples as `uniform_M` asks.
 
     On a processor, as many rows at a time as its cache holds: the six passes that a softmax
     makes over its logits then stay out of memory.
@@ -97,11 +100,11 @@ def _exponents(
     correct = torch.zeros((), dtype=torch.int64, device=hidden_MD.device)
     totals_M = hidden_MD.new_empty(len(labels_M), dtype=torch.float32)
     sampled_M = torch.empty_like(uniform_M, dtype=torch.int64)
-    scores_MV = hidden_MD @ embedding_VD.t()
+    scores_MV = with_spare_rows(hidden_MD) @ embedding_VD.t()
     on_cpu = hidden_MD.device.type == "cpu"
     rows = max(1, (CACHE_ELEMENTS if on_cpu else BLOCK_ELEMENTS) // len(embedding_VD))
     for begin in range(0, len(labels_M), rows):
-        part = slice(begin, begin + rows)
+        part = slice(begin, min(begin + rows, len(labels_M)))
         logits = scores_MV[part].float().add_(bias_V)
         largest = logits.amax(dim=1)
         chosen = logits.gather(1, labels_M[part, None]).squeeze(1)
