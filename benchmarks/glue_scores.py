@@ -9,6 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from bertsmith.report.images import save
+from bertsmith.report.style import MUTED, SERIES, new_figure, styled
+
 Scores = dict[str, dict[str, float]]
 """Of each task "median", "min" and "max" over the seeds, 1 at best."""
 
@@ -51,3 +56,23 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     """In Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw(results: Mapping[str, Scores], path: Path) -> None:
+    """A panel a task, a row a model: the median over the seeds, and their range. PNG and SVG."""
+    names, tasks = list(results), list(next(iter(results.values())))
+    with styled():
+        figure = new_figure(0.9 + 0.28 * len(names), 1.6 + 1.3 * len(tasks))
+        panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+        rows = np.arange(len(names))[::-1]
+        for axes, task in zip(panels, tasks, strict=True):
+            for row, name in zip(rows, names, strict=True):
+                score = results[name][task]
+                low, middle, high = (100 * score[key] for key in ("min", "median", "max"))
+                axes.plot([low, high], [row, row], color=MUTED, linewidth=1.2)
+                axes.plot([middle], [row], marker="o", color=SERIES[0], markersize=5)
+            axes.set_title(task)
+            axes.set_yticks(rows, names)
+            axes.grid(axis="x")
+            axes.margins(x=0.15, y=0.12)
+        save(figure, path)

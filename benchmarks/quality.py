@@ -4,13 +4,13 @@
 
 Masked-LM training as a user of transformers writes it (benchmarks/their_pretraining.py), and our
 recipes `bert`, `electra` and `modern`, all L4 H256 on one corpus, each for the same minutes. First,
-with the machine to itself, each in turn trains for RATE_MINUTES, ROUNDS times: the median rate says how
-many tokens the minutes hold (DIR/rates.json). Then each trains on that many, which no longer
+with the machine to itself, each in turn trains for RATE_MINUTES, ROUNDS times: the median rate says
+how many tokens the minutes hold (DIR/rates.json). Then each trains on that many, which no longer
 depends on what else the machine does. Then the same fine-tuning of each, ours, from the folders
 they left: SST-2 (one epoch), CoLA, MRPC, STS-B, RTE (three), dev sets, three seeds. Prints the
-table, writes DIR/quality.json and the loss-per-minute curves DIR/quality.png. What is finished is
-not done again. `--rates` stops after the first of the three. `--quick` is the same thing for half a
-minute, on RTE alone.
+table, writes DIR/quality.json, the loss-per-minute curves DIR/quality.png and DIR/scores.png. What
+is finished is not done again. `--rates` stops after the first of the three. `--quick` is the same
+thing for half a minute, on RTE alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.glue_scores import cells, finetune, mean, run, table
+from benchmarks.glue_scores import draw as draw_scores
 from benchmarks.heldout import HeldOut
 from benchmarks.timing import ratio
 from bertsmith.errors import ModelError
@@ -80,6 +81,7 @@ def main() -> None:
     }
     (out / "quality.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw({name: result["curve"] for name, result in results.items()}, rates, out / "quality")
+    draw_scores({name: result["scores"] for name, result in results.items()}, out / "scores")
     head = ["pre-trained by", "tokens", "held-out loss", *tasks, "mean"]
     print(table(head, [_row(name, result) for name, result in results.items()]))
     means = {name: mean(result["scores"]) for name, result in results.items()}

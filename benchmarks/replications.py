@@ -12,7 +12,7 @@ arm names differs. Classifiers see the mean of the tokens. Answered are:
 - The size of the network at equal tokens.
 
 Not a benchmark of speed, so one thread will do; what is finished is not done again. Prints the
-tables and writes DIR/replications.json.
+tables and writes DIR/replications.json, and the scores as DIR/replications.png.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.glue_scores import cells, finetune, table
+from benchmarks.glue_scores import cells, draw, finetune, table
 from benchmarks.heldout import HeldOut
 from bertsmith.config import RunConfig, resolve
 from bertsmith.export.networks import load_masked_lm
@@ -90,6 +90,7 @@ def main() -> None:
         )
         results[arm] = result
     (out / "replications.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draw({arm: result["scores"] for arm, result in results.items()}, out / "replications")
     head = ["pre-trained with", "masked words, loss", "accuracy", *TASKS, "mean"]
     print(table(head, [_row(arm, result) for arm, result in results.items()]))
     pairs = {arm: result["pairs"] for arm, result in results.items() if "pairs" in result}
