@@ -88,3 +88,47 @@ def fill(
         model, out, texts=texts, sentences=sentences, pairs=pairs, cola=cola, top=top
     )
     click.echo(f"report  {page}")
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option(
+    "--pairs",
+    type=Path,
+    multiple=True,
+    required=True,
+    metavar="FILE...",
+    help="Tables of two sentences and a rating, such as STS-B's and SICK's.",
+)
+@click.option(
+    "--vectors", type=Path, help="A word2vec model, or a file of word vectors, beside it."
+)
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    metavar="PATH...",
+    help="Where words are counted; without it in the pairs.",
+)
+@click.option("--max-length", type=click.IntRange(min=3), help="Tokens of a sentence.")
+def anisotropy(
+    model: Path,
+    out: Path,
+    pairs: tuple[Path, ...],
+    vectors: Path | None,
+    texts: tuple[str, ...],
+    max_length: int | None,
+) -> None:
+    """Measure how far all vectors point the same way, and what cures that.
+
+    Random tokens by layer (Ethayarajh 2019), frequency against length and density, and cosines of
+    sentence vectors against ratings: as they are, centred, whitened (Su et al. 2021), without
+    their top directions (Mu & Viswanath 2018) and through a flow (Li et al. 2020).
+    """
+    from bertsmith.jobs.anisotropy import analyze_anisotropy
+
+    page = analyze_anisotropy(
+        model, out, pairs=pairs, vectors=vectors, texts=texts, max_length=max_length
+    )
+    click.echo(f"{(out / 'anisotropy.tsv').read_text('utf-8')}report  {page}")

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from bertsmith.errors import DataError
 from bertsmith.files import write_text_atomically
-from bertsmith.report import masked, similarity
+from bertsmith.report import anisotropy, masked, similarity
 from bertsmith.report.images import save
 from bertsmith.report.page import Section, write_report
 
@@ -37,6 +37,7 @@ class Instrument:
 INSTRUMENTS = {
     "similarity": Instrument(similarity.figure, similarity.sections),
     "fill": Instrument(masked.figure, masked.sections),
+    "anisotropy": Instrument(anisotropy.figure, anisotropy.sections),
 }
 """By name, in the order of the page."""
 
