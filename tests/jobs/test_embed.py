@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bertsmith.analysis.sentences import whitening
+from bertsmith.analysis.sentences import sentence_vectors, whitening
 from bertsmith.cli.main import main, run
 from bertsmith.data.pack import collate
 from bertsmith.errors import ConfigError, DataError
@@ -21,7 +21,7 @@ from bertsmith.jobs.embed import Embedder, EmbedOptions, embed, embed_file
 from bertsmith.jobs.search import search
 from bertsmith.nn.packed import PackedLinear
 from bertsmith.nn.sentence import normalised
-from bertsmith.types import Example, Float32Array
+from bertsmith.types import Batch, Example, Float32Array
 from jobs.tiny import GLAD, PLAIN, SAD, save_tiny_model
 
 WORDS = (*PLAIN, *GLAD, *SAD)
@@ -83,6 +83,28 @@ def test_neither_order_nor_company_change_a_vector(
     monkeypatch.setattr("bertsmith.analysis.sentences.BLOCK_TEXTS", 7)
     shuffled = embed(model, (texts[i] for i in order), in_fp32()).vectors
     np.testing.assert_allclose(shuffled, vectors[order], atol=2e-6)
+
+
+def test_a_text_that_comes_again_is_computed_once(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = some_texts(6)
+    again = [texts[i] for i in (3, 0, 3, 1, 5, 4, 2, 0, 3)]
+    options = replace(in_fp32(), max_length=10)
+    vectors, told, read = embed(model, texts, options).vectors, list[int](), list[int]()
+    embedder = Embedder.load(model, options)
+    forward = embedder.network.forward
+
+    def counted(batch: Batch) -> torch.Tensor:
+        read.append(batch.num_sequences)
+        return forward(batch)
+
+    monkeypatch.setattr(embedder.network, "forward", counted)
+    found = sentence_vectors(embedder.network, embedder.tokenizer, again, 10, told.append)
+    np.testing.assert_allclose(found.vectors, vectors[[3, 0, 3, 1, 5, 4, 2, 0, 3]], atol=2e-6)
+    assert (sum(read), told[-1]) == (6, 9)
+    lengths = [len(load_tokenizer(model).encode(text).ids) for text in again]
+    assert found.truncated == sum(length > 10 for length in lengths)
 
 
 def test_in_bfloat16_the_weights_are_packed_and_the_vectors_nearly_the_same(

@@ -103,10 +103,10 @@ def fit_flow(
     best = copy.deepcopy(flow)
     for epoch in range(1, EPOCHS + 1):
         order = torch.randperm(len(learnt), generator=generator)
-        for part in order.split(BATCH):
+        for part in torch.split(order, BATCH):
             loss = -flow.log_likelihood(learnt[part]).mean() / flow.size
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         likelihoods.append(_likelihood(flow, held))
         if likelihoods[-1] >= max(likelihoods):

@@ -18,7 +18,7 @@ from bertsmith.tasks.base import Encoded
 from bertsmith.tasks.sequences import encode_rows
 from bertsmith.tasks.tables import TextRow
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.types import Float32Array
+from bertsmith.types import Float32Array, IntArray
 
 BLOCK_TEXTS = 16_384
 """Sorted by length together; the next block is tokenised while one is computed."""
@@ -44,36 +44,42 @@ def sentence_vectors(
 ) -> SentenceVectors:
     """A vector for each of `texts`, of which `max_length` tokens are read, special ones included.
 
-    Texts of similar length are taken together, which changes a vector by no more than rounding.
-    `on_texts` is told how many are done. `network` is in evaluation mode.
+    Texts of similar length are taken together, which changes a vector by no more than rounding;
+    a text that comes again in a block is computed once. `on_texts` is told how many are done.
+    `network` is in evaluation mode.
     """
     parts = [np.zeros((0, network.encoder.config.hidden_size), np.float32)]
     done = truncated = 0
-    for encoded in _encoded_ahead(texts, tokenizer, max_length):
+    for encoded, places in _encoded_ahead(texts, tokenizer, max_length):
         part = np.empty((len(encoded.examples), parts[0].shape[1]), np.float32)
+        times = np.bincount(places)
         for indices, vectors in _vectors(network, encoded):
             part[list(indices)] = vectors
-            done += len(indices)
+            done += int(times[list(indices)].sum())
             on_texts(done)
-        parts.append(part)
-        truncated += encoded.truncated
+        parts.append(part[places])
+        truncated += int(np.array(encoded.is_truncated)[places].sum())
     return SentenceVectors(np.concatenate(parts), truncated)
 
 
 def _encoded_ahead(
     texts: Iterable[str], tokenizer: Tokenizer, max_length: int
-) -> Iterator[Encoded]:
-    """Blocks of texts as model inputs, each tokenised while the one before is computed."""
-    rows = (TextRow(text) for text in texts)
+) -> Iterator[tuple[Encoded, IntArray]]:
+    """Blocks of different texts as model inputs, each tokenised while the one before is computed;
+    and which of them each text of the block is."""
+    left = iter(texts)
 
-    def encode() -> Encoded:
-        return encode_rows(list(islice(rows, BLOCK_TEXTS)), tokenizer, max_length)
+    def encode() -> tuple[Encoded, IntArray]:
+        block = list(islice(left, BLOCK_TEXTS))
+        first = {text: place for place, text in enumerate(dict.fromkeys(block))}
+        encoded = encode_rows([TextRow(text) for text in first], tokenizer, max_length)
+        return encoded, np.array([first[text] for text in block], np.int64)
 
     with ThreadPoolExecutor(1) as ahead:
         pending = ahead.submit(encode)
-        while (encoded := pending.result()).examples:
+        while len((found := pending.result())[1]):
             pending = ahead.submit(encode)
-            yield encoded
+            yield found
 
 
 @torch.inference_mode()

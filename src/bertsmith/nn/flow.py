@@ -111,4 +111,4 @@ class Flow(nn.Module):
         """(N,) nats: log N(z; 0, 1) + log |det dz/dx|, the change of variables."""
         z_ND, log_det_N = self(x_ND)
         normal_N = -0.5 * (z_ND.square().sum(dim=1) + self.size * math.log(2 * math.pi))
-        return normal_N + log_det_N
+        return normal_N + log_det_N  # type: ignore[no-any-return]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from bertsmith.report.numbers import compact
 from bertsmith.report.page import FigureSection, Heading, Section, Table, Text
 from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled
 
@@ -31,14 +33,14 @@ def rows(data: Data, value: str = "spearman") -> list[list[str | float]]:
 def figure(data: Data) -> Figure:
     """All of it: agreement by set, cosines by layer, frequency."""
     sets = data["sets"]
-    heights = [*[1.7] * len(sets), 1.9, 1.9]
+    heights = [*[2.0] * len(sets), 1.9, 2.1]
     with styled():
-        drawn = new_figure(sum(heights) + 0.9)
+        drawn = new_figure(sum(heights))
         parts = drawn.subfigures(len(heights), 1, height_ratios=heights)
         for number, (part, each) in enumerate(zip(parts, sets, strict=False)):
             _draw_agreement(part.subplots(), data, each["name"], legend=number == 0)
         _draw_layers(parts[-2].subplots(), data)
-        _draw_frequency(parts[-1].subplots(1, 2), data)
+        _draw_frequency(parts[-1], data)
     return drawn
 
 
@@ -92,7 +94,7 @@ def frequency_figure(data: Data) -> Figure:
     """Lengths and distances of words by frequency."""
     with styled():
         drawn = new_figure(2.4)
-        _draw_frequency(drawn.subplots(1, 2), data)
+        _draw_frequency(drawn, data)
     return drawn
 
 
@@ -146,18 +148,22 @@ def _draw_layers(axes: Axes, data: Data) -> None:
     label_lines(axes, labels)
 
 
-def _draw_frequency(axes: Any, data: Data) -> None:
-    for place, (value, title) in enumerate((("norm", "length"), ("distance", "distance"))):
-        axis = axes[place]
+def _draw_frequency(part: Figure | SubFigure, data: Data) -> None:
+    both: Any = part.subplots(1, 2)
+    for axes, (value, title) in zip(
+        both, (("norm", "length"), ("distance", "distance")), strict=True
+    ):
         for table, colour in zip(data["frequency"], SERIES, strict=False):
-            ranks = [(part["first"] * part["last"]) ** 0.5 for part in table["ranges"]]
-            values = [part[value] / table["ranges"][0][value] for part in table["ranges"]]
-            axis.plot(ranks, values, "o-", color=colour, markersize=4, label=table["name"])
-        axis.set_xscale("log")
-        axis.set(title=title, xlabel="frequency rank")
-        if not place:
-            axis.set_ylabel("of the 100 most frequent's")
-            axis.legend(frameon=False, fontsize=8)
+            ranks = [(each["first"] * each["last"]) ** 0.5 for each in table["ranges"]]
+            values = [each[value] / table["ranges"][0][value] for each in table["ranges"]]
+            axes.plot(ranks, values, "o-", color=colour, markersize=4, label=table["name"])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rank, _: compact(rank)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(title=title, xlabel="frequency rank")
+    both[0].set_ylabel("first range: 1")
+    handles, labels = both[0].get_legend_handles_labels()
+    part.legend(handles, labels, frameon=False, loc="outside upper center", ncols=2)
 
 
 def _shown(table: list[list[str | float]]) -> list[list[str | float]]:
