@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bertsmith.errors import ConfigError
 from bertsmith.nn.encoder import Encoder
-from bertsmith.nn.heads import first_tokens, mean_tokens
+from bertsmith.nn.heads import first_positions, first_tokens, mean_tokens
 from bertsmith.types import Batch, Float32Array
 
 PoolingKind = Literal["cls", "mean", "max"]
@@ -84,7 +84,11 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, D) float32, in the batch's order."""
-        hidden_TD = mixed_layers(self.encoder, batch, self.pooling.layers)
+        if self.pooling == Pooling("cls"):  # the last layer need be made for no other token
+            read_B = first_positions(batch.lengths, batch.input_ids.device)
+            hidden_TD = self.encoder(batch, read_B).float()
+        else:
+            hidden_TD = mixed_layers(self.encoder, batch, self.pooling.layers)
         return _POOL[self.pooling.kind](hidden_TD, batch.lengths)
 
 

@@ -36,7 +36,7 @@ def figure(data: Data) -> Figure:
     heights = [*[2.0] * len(sets), 1.9, 2.1]
     with styled():
         drawn = new_figure(sum(heights))
-        parts = drawn.subfigures(len(heights), 1, height_ratios=heights)
+        parts: Any = drawn.subfigures(len(heights), 1, height_ratios=heights)
         for number, (part, each) in enumerate(zip(parts, sets, strict=False)):
             _draw_agreement(part.subplots(), data, each["name"], legend=number == 0)
         _draw_layers(parts[-2].subplots(), data)
