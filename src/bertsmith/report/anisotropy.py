@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bertsmith.report.numbers import compact
 from bertsmith.report.page import FigureSection, Heading, Section, Table, Text
-from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled
+from bertsmith.report.style import MUTED, SERIES, new_figure, styled
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze anisotropy` writes as anisotropy.json."""
@@ -126,26 +126,28 @@ def _draw_agreement(axes: Axes, data: Data, name: str, legend: bool = True) -> N
     axes.grid(axis="x")
     axes.set(xlabel="Spearman", title=name)
     if legend:
-        axes.legend(
-            frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=1
-        )
+        _legend(axes)
 
 
 def _draw_layers(axes: Axes, data: Data) -> None:
     cosines = data["layers"]
-    axes.plot(range(len(cosines)), cosines, "o-", color=SERIES[0], markersize=4)
-    labels = [("the model", cosines[-1], SERIES[0])]
+    axes.plot(range(len(cosines)), cosines, "o-", color=SERIES[0], markersize=4, label="the model")
     references = [("word embeddings", data["static_cosine"])]
     if data["word_vectors"]:
         references.append((data["word_vectors"]["name"], data["word_vectors"]["cosine"]))
     for (name, value), colour in zip(references, SERIES[1:], strict=False):
-        axes.axhline(value, color=colour, linestyle="--", linewidth=1.2)
-        labels.append((name, value, colour))
+        axes.axhline(value, color=colour, linestyle="--", linewidth=1.2, label=name)
     axes.set_xticks(range(len(cosines)))
-    axes.set_xlim(-0.2, len(cosines) - 0.9)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set(xlabel="layer", title="mean cosine of different tokens")
-    label_lines(axes, labels)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Right of the panel."""
+    axes.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=1
+    )
 
 
 def _draw_frequency(part: Figure | SubFigure, data: Data) -> None:
@@ -167,8 +169,14 @@ def _draw_frequency(part: Figure | SubFigure, data: Data) -> None:
 
 
 def _shown(table: list[list[str | float]]) -> list[list[str | float]]:
-    """With a dash where nothing was measured."""
-    return [["–" if value != value else value for value in row] for row in table]
+    """With a dash where nothing was measured, and no negative zero."""
+    return [[_cell(value) for value in row] for row in table]
+
+
+def _cell(value: str | float) -> str | float:
+    if isinstance(value, str):
+        return value
+    return "–" if value != value else round(value, 3) + 0.0
 
 
 def _trust(data: Data) -> str:
