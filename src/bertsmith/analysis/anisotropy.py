@@ -163,17 +163,21 @@ def read_sentences(
 
 
 @torch.no_grad()
-def frequency_effect(vectors_ND: Float32Array, counts_N: IntArray) -> FrequencyEffect:
+def frequency_effect(
+    vectors_ND: Float32Array,
+    counts_N: IntArray,
+    on_words: Callable[[int], None] = lambda done: None,
+) -> FrequencyEffect:
     """Lengths, and distances to the nearest others, of words that occur `counts_N` times.
 
-    Of words that do occur, the 30,000 most frequent. Raises DataError where they are no more
-    than NEIGHBOURS.
+    Of words that do occur, the 30,000 most frequent; `on_words` is told how many are done. Raises
+    DataError where they are no more than NEIGHBOURS.
     """
     order = np.argsort(-counts_N, kind="stable")[: int((counts_N > 0).sum())][: RANKS[-1]]
     if len(order) <= NEIGHBOURS:
         raise DataError(f"{len(order)} words are too few to be compared", mend="give more text")
     words = torch.from_numpy(vectors_ND[order])
-    norms, distances = words.norm(dim=1).numpy(), _neighbour_distances(words)
+    norms, distances = words.norm(dim=1).numpy(), _neighbour_distances(words, on_words)
     ranges, first = [], 0
     for last in RANKS:
         part = slice(first, min(last, len(order)))
@@ -186,7 +190,7 @@ def frequency_effect(vectors_ND: Float32Array, counts_N: IntArray) -> FrequencyE
     return FrequencyEffect(tuple(ranges), len(order), *both)
 
 
-def _neighbour_distances(words_ND: torch.Tensor) -> Float32Array:
+def _neighbour_distances(words_ND: torch.Tensor, on_words: Callable[[int], None]) -> Float32Array:
     """(N,) mean distance to the NEIGHBOURS nearest other rows."""
     squares_N = words_ND.square().sum(dim=1)
     found = []
@@ -196,6 +200,7 @@ def _neighbour_distances(words_ND: torch.Tensor) -> Float32Array:
         distances.diagonal(begin).fill_(torch.inf)
         nearest = distances.topk(NEIGHBOURS, dim=1, largest=False).values
         found.append(nearest.clamp(min=0).sqrt().mean(dim=1))
+        on_words(begin + len(part))
     each: Float32Array = torch.cat(found).numpy()
     return each
 

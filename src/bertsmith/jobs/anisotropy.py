@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from bertsmith.report.analyses import write_analysis
 from bertsmith.tasks.regress import number_text
 from bertsmith.tasks.tables import read_labelled, require_pairs
 from bertsmith.text.clean import clean_document
-from bertsmith.text.sources import read_texts
+from bertsmith.text.sources import expand_paths, read_texts
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.text.words import SentenceEncoder
 from bertsmith.types import Float32Array, FloatArray, IntArray, WordVectors
@@ -89,13 +89,12 @@ def analyze_anisotropy(
     device = choose_hardware("auto", "float32").device
     encoder = load_encoder(folder.source).eval().to(device)
     every = list(dict.fromkeys(text for each in sets for text in each.texts))
-    counts = _count(tokenizer, read_texts(texts) if texts else every)
+    counts = _count_in_files(tokenizer, texts) if texts else count_tokens(tokenizer, every)
     with Bar("reading", len(every)) as bar:
         read = read_sentences(encoder, tokenizer, every, length, bar.update)
     embeddings = encoder.embeddings.word.weight.detach().cpu().float().numpy()
-    effect = asdict(frequency_effect(embeddings[: len(counts)], counts))
     counted = ", ".join(Path(path).name for path in texts) or "the pairs"
-    frequency = [{"name": "word embeddings", "counted_in": f"in {counted}", **effect}]
+    frequency = [_frequency("word embeddings", f"in {counted}", embeddings[: len(counts)], counts)]
     kinds, notes, beside = dict(read.vectors), [], None
     if read.truncated:
         notes.append(f"{read.truncated:,} sentences were cut at {length} tokens.")
@@ -103,9 +102,37 @@ def analyze_anisotropy(
         kinds["word vectors"], drawn, known = _mean_vectors(table, every)
         notes.append(f"Of the sentences' words {100 * known:.1f} % have a word vector.")
         beside = {"name": "word vectors", "cosine": mean_cosine(drawn), "tokens": len(drawn)}
-        effect = asdict(frequency_effect(table.vectors, np.arange(len(table.words), 0, -1)))
-        frequency.append({"name": "word vectors", "counted_in": "the file's order", **effect})
-    places = {text: place for place, text in enumerate(every)}
+        ranks = np.arange(len(table.words), 0, -1)
+        frequency.append(_frequency("word vectors", "the file's order", table.vectors, ranks))
+    data = {
+        "model": str(model),
+        "max_length": length,
+        "sets": [
+            {"name": each.name, "pairs": len(each.first), "sentences": len(each.texts)}
+            for each in sets
+        ],
+        **_cure(sets, every, kinds, notes),
+        "layers": read.cosines.tolist(),
+        "tokens": len(read.drawn),
+        "static_cosine": mean_cosine(embeddings[read.drawn]),
+        "word_vectors": beside,
+        "frequency": frequency,
+        "notes": notes,
+    }
+    return write_analysis(Path(out), "anisotropy", data, shown.COLUMNS, shown.rows(data))
+
+
+def _cure(
+    sets: Sequence[PairSet],
+    texts: Sequence[str],
+    kinds: Mapping[str, Float32Array],
+    notes: list[str],
+) -> dict[str, Any]:
+    """How every set agrees with every kind of vectors of `texts`, after each cure; and the flows.
+
+    What could not be fitted is told in `notes`.
+    """
+    places = {text: place for place, text in enumerate(texts)}
     measured: list[dict[str, Any]] = []
     flows: list[dict[str, Any]] = []
     with Bar("fitting", len(sets) * len(kinds) * len(shown.CURES)) as bar:
@@ -120,23 +147,15 @@ def analyze_anisotropy(
                     if isinstance(fitted.map, FittedFlow):
                         own = fitted.map
                         flows.append({**named, "likelihoods": own.likelihoods, "epoch": own.epoch})
-    data = {
-        "model": str(model),
-        "max_length": length,
-        "sets": [
-            {"name": each.name, "pairs": len(each.first), "sentences": len(each.texts)}
-            for each in sets
-        ],
-        "agreements": measured,
-        "flows": flows,
-        "layers": read.cosines.tolist(),
-        "tokens": len(read.drawn),
-        "static_cosine": mean_cosine(embeddings[read.drawn]),
-        "word_vectors": beside,
-        "frequency": frequency,
-        "notes": list(dict.fromkeys(notes)),
-    }
-    return write_analysis(Path(out), "anisotropy", data, shown.COLUMNS, shown.rows(data))
+    return {"agreements": measured, "flows": flows}
+
+
+def _frequency(
+    name: str, counted_in: str, vectors_ND: Float32Array, counts_N: IntArray
+) -> dict[str, Any]:
+    with Bar(f"comparing {name}", len(counts_N)) as bar:
+        effect = frequency_effect(vectors_ND, counts_N, bar.update)
+    return {"name": name, "counted_in": counted_in, **asdict(effect)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +203,22 @@ def _read_sets(paths: Sequence[Path]) -> list[PairSet]:
     return list(sets.values())
 
 
-def _count(tokenizer: Tokenizer, texts: Iterable[str]) -> IntArray:
-    """(V,) how often each token occurs."""
+def _count_in_files(tokenizer: Tokenizer, paths: Sequence[str]) -> IntArray:
+    total = sum(path.stat().st_size for path in expand_paths(paths))
+
+    def told(bar: Bar) -> Iterator[str]:
+        done = 0
+        for text in read_texts(paths):
+            yield text
+            done += len(text)
+            bar.update(min(done, total), f"{done / 1e6:,.0f} million characters")
+
+    with Bar("counting", max(total, 1)) as bar:
+        return count_tokens(tokenizer, told(bar))
+
+
+def count_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> IntArray:
+    """(V,) how often each token occurs; special ones never."""
     encoder = SentenceEncoder(tokenizer)
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for text in texts:
