@@ -2,7 +2,7 @@
 
 Measured are the mean cosine of random tokens (Ethayarajh 2019, section 3.4), what a word's
 frequency does to its embedding (Li et al. 2020, BERT-flow, section 2.2 and table 1), and how well
-cosines of sentence vectors agree with people (Spearman; the same, section 2.3).
+cosines of sentence vectors agree with people (Spearman; the same, section 4.1).
 """
 
 from __future__ import annotations

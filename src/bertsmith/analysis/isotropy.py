@@ -78,7 +78,7 @@ def without_top(vectors_ND: Float32Array, count: int | None = None) -> Projectio
 def fit_flow(
     vectors_ND: Float32Array, on_epoch: Callable[[int], None] = lambda done: None
 ) -> FittedFlow:
-    """A flow of maximum likelihood (Li et al. 2020, section 4), from a fixed seed.
+    """A flow of maximum likelihood (Li et al. 2020, section 3.2), from a fixed seed.
 
     Raises DataError for fewer than FEWEST vectors, or for vectors that do not vary.
     """

@@ -1,6 +1,6 @@
 """A normalising flow on vectors: an invertible map to a standard normal distribution.
 
-After Glow (Kingma & Dhariwal 2018, section 3), whose steps BERT-flow (Li et al. 2020, section 4)
+After Glow (Kingma & Dhariwal 2018, section 3), whose steps BERT-flow (Li et al. 2020, section 3)
 uses on sentence vectors: each dimension scaled and shifted, dimensions shuffled, and one half of
 them transformed by a scale and a shift that are read off the other half. Vectors are no images,
 so there is one level, and Glow's 1x1 convolution is a shuffle.
