@@ -142,3 +142,55 @@ def test_state_round_trip_is_exact(name: str) -> None:
         assert torch.equal(one, two)
     with pytest.raises(CheckpointError, match="differ"):
         Optimizer(network(), OptimConfig()).load_state(saved)
+
+
+def test_rates_of_their_own_are_torch_s_parameter_groups() -> None:
+    ours, theirs = network(), network()
+    rates = {"0.weight": 0.25, "0.bias": 0.25, "2.weight": 0.5}
+    config = OptimConfig(lr=1e-2, weight_decay=0.1, grad_clip=1e6)
+    optimizer = Optimizer(ours, config, rates=rates)
+    groups = [
+        {
+            "params": [parameter],
+            "lr": 1e-2 * rates.get(name, 1.0),
+            "weight_decay": 0.1 if parameter.ndim == 2 else 0.0,
+        }
+        for name, parameter in theirs.named_parameters()
+    ]
+    reference = torch.optim.AdamW(groups, eps=1e-6)
+    run(ours, optimizer, 5)
+    for step in range(5):
+        torch.manual_seed(step)
+        reference.zero_grad()
+        theirs(torch.randn(4, 8)).square().sum().backward()
+        reference.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_a_matrix_of_muon_has_its_own_rate() -> None:
+    start, rates = network(), {"0.weight": 0.5}
+    config = OptimConfig(name="muon", muon_lr=0.02, weight_decay=0.0)
+    moved = []
+    for chosen in ({}, rates):
+        model = network()
+        optimizer = Optimizer(model, config, lambda name, _: True, rates=chosen)
+        run(model, optimizer, 1)
+        moved.append([a - b for a, b in zip(model.parameters(), start.parameters(), strict=True)])
+    torch.testing.assert_close(moved[1][0], 0.5 * moved[0][0])
+    torch.testing.assert_close(moved[1][2], moved[0][2])
+
+
+def test_weights_that_are_frozen_for_a_while_stay_and_then_move() -> None:
+    model = network()
+    optimizer = Optimizer(model, OptimConfig(lr=1e-2))
+    before = model[0].weight.detach().clone()
+    model[0].requires_grad_(False)
+    run(model, optimizer, 2)
+    assert torch.equal(model[0].weight, before)
+    assert "exp_avg.0.weight" not in optimizer.state()
+    other = Optimizer(network(1), OptimConfig(lr=1e-2))
+    other.load_state(optimizer.state())
+    model[0].requires_grad_(True)
+    run(model, optimizer, 2)
+    assert not torch.equal(model[0].weight, before)

@@ -66,7 +66,8 @@ def test_a_run_folder_holds_model_scores_and_report(done: FinetuneResult) -> Non
     assert done.best["macro_f1"] == scores["summary"]["pretrained"]["macro_f1"]["max"]
     names = {path.name for path in done.folder.iterdir()}
     assert names == {
-        *("model", "runs", "scores.json", "report.html", "README.md", "config.toml", "log.jsonl")
+        *("model", "runs", "scores.json", "report.html", "README.md", "config.toml", "log.jsonl"),
+        "errors.tsv",
     }
     kinds = [
         json.loads(line)["kind"] for line in (done.folder / "log.jsonl").read_text().splitlines()
@@ -343,3 +344,90 @@ def test_numbers_go_on_to_the_bit(
             go(tmp_path / "a")
     weights = [go(tmp_path / name).model / "model.safetensors" for name in "ab"]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_every_score_has_its_interval_and_mistakes_are_kept(done: FinetuneResult) -> None:
+    for result in done.scores["runs"]:
+        for metric in done.task.metrics:
+            low, high = result["intervals"][metric]
+            assert low <= result[metric] <= high
+    spread = done.scores["summary"]["pretrained"]["accuracy"]
+    ends = [run["intervals"]["accuracy"] for run in done.scores["runs"][:2]]
+    assert [spread["low"], spread["high"]] == pytest.approx(np.mean(ends, axis=0))
+    table = (done.folder / "errors.tsv").read_text("utf-8")
+    columns, *rows = (line.split("\t") for line in table.splitlines())
+    assert columns == ["line", "wrong", "right", "said", "text"]
+    wrong = np.array(done.best["confusion_matrix"]).sum() * (1 - done.best["accuracy"])
+    assert len(rows) == pytest.approx(wrong)
+    assert all(row[2] != row[3] for row in rows)
+    assert [float(row[1]) for row in rows] == sorted((float(row[1]) for row in rows), reverse=True)
+    card = (done.model / "README.md").read_text("utf-8")
+    assert "| seeds | 2 |" in card
+    assert "It is the best of 2 seeds by its dev score." in card
+    page = (done.folder / "report.html").read_text("utf-8")
+    assert "95 % interval" in page
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_a_threshold_goes_with_the_model(inputs: Path, tmp_path: Path, share: float) -> None:
+    label = {"glad": "no", "sad": "yes"}.__getitem__
+    rows = write_table(tmp_path / "all.tsv", 160, label=label).read_text().splitlines()
+    kept = [line for n, line in enumerate(rows) if not line.endswith("yes") or n % 3 == 0]
+    (tmp_path / "train.tsv").write_text("\n".join(kept) + "\n")
+    write_table(tmp_path / "dev.tsv", 60, seed=1, label=label)
+    chosen = {"threshold": "f1", "threshold_share": share, "epochs": 2, "seeds": 1}
+    paths = (tmp_path / "train.tsv", tmp_path / "dev.tsv", inputs / "post", tmp_path / "out")
+    tuned = finetune("classify", *paths, batch_size=16, lr=2e-3, **chosen)  # type: ignore[arg-type]
+    cut = tuned.best["threshold"]
+    (value,) = cut["values"]
+    assert 0 < value < 1
+    assert read_model(tuned.model).extra["settings"] == {"thresholds": [value]}
+    scores = evaluate_file(tuned.model, tmp_path / "dev.tsv")
+    assert scores["confusion_matrix"] == tuned.best["confusion_matrix"]
+    texts = list(open_table(tmp_path / "dev.tsv", labelled=True).rows)
+    for prediction in Predictor.load(tuned.model).predict(texts):
+        assert (prediction.label == "yes") == (prediction.scores["yes"] > value)
+    words = (tuned.folder / "README.md").read_text() + (tuned.model / "README.md").read_text()
+    assert ("The threshold was chosen on the dev set" in words) == (share == 0)
+    held = len(kept) - 1 - tuned.scores["train_examples"]
+    assert held == round(share * (len(kept) - 1))
+    assert cut["on"] == (f"{held} held-out training texts" if share else "the dev set")
+    assert f"chosen on {cut['on']}; transformers from 1/2 on" in words
+    page = (tuned.folder / "report.html").read_text("utf-8")
+    assert all(said in page for said in (f"{value:.3f}", "Worst mistakes", cut["on"]))
+
+
+CAREFUL = {
+    **{"epochs": 12, "patience": 2, "unfreeze": 1, "layer_decay": 0.8},
+    "class_weights": "balanced",
+}
+
+
+def test_a_careful_seed_goes_on_to_the_bit_with_its_best_weights(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an evaluation that was the best so far and the end of patience."""
+    settings = {**ONE_SEED, **CAREFUL, "from_scratch": True}
+    whole = run(inputs, tmp_path / "whole", **settings)
+    first, scratch = whole.scores["runs"]
+    assert first["epoch"] == len(first["history"]) - 2 or len(first["history"]) == 12
+    assert scratch["history"] != first["history"]
+    stop_at = 10 * first["epoch"] + 3
+
+    keep = watch.Watch.keep
+
+    def killed(self: watch.Watch, optimizer: Optimizer, progress: Progress) -> None:
+        keep(self, optimizer, progress)
+        if progress.state.step == stop_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(watch.Watch, "keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(inputs, tmp_path / "out", **settings)
+    resumed = run(inputs, tmp_path / "out", **settings)
+    assert resumed.scores["runs"][0]["history"] == first["history"]
+    paths = [done.model / "model.safetensors" for done in (whole, resumed)]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    check_saved_model(resumed, inputs)

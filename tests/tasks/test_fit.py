@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from bertsmith.config import ModelConfig
 from bertsmith.data.pack import collate
+from bertsmith.engine.optim import Optimizer
 from bertsmith.nn.models import SequenceClassifier
 from bertsmith.tasks import classify, multilabel, regress
 from bertsmith.tasks.base import Encoded
-from bertsmith.tasks.fit import batch_loss, evaluate, fit, predict
+from bertsmith.tasks.fit import Keeper, Progress, batch_loss, evaluate, fit, predict
 from bertsmith.tasks.metrics import ClassMetrics
 from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.sequences import SequenceTask, Target
@@ -131,6 +132,63 @@ def test_numbers_begin_at_their_mean_and_stay_in_their_unit() -> None:
     with regress.standardised(model, numbers) as loss:
         within = predict(model, some)
         mean = torch.full((20, 1), numbers.mean())
-        assert loss(mean, torch.from_numpy(numbers)).item() == pytest.approx(1.0)
+        assert loss(mean, torch.from_numpy(numbers), torch.tensor([])).item() == pytest.approx(1.0)
     assert np.allclose(within, before * numbers.std() + numbers.mean(), atol=1e-4)
     assert np.allclose(predict(model, some), within, atol=1e-5)
+
+
+def weights_of(model: SequenceClassifier) -> dict[str, torch.Tensor]:
+    return {name: weight.clone() for name, weight in model.state_dict().items()}
+
+
+class Moves(Keeper):
+    """Which parts of the network moved in each epoch."""
+
+    def __init__(self, model: SequenceClassifier) -> None:
+        self._model, self._last = model, weights_of(model)
+        self.parts: list[set[str]] = []
+
+    def load(self, optimizer: Optimizer) -> None:
+        return None
+
+    def keep(self, optimizer: Optimizer, progress: Progress) -> None:
+        if progress.state.cursor.batch == 0:
+            now = weights_of(self._model)
+            names = [name for name in now if not torch.equal(now[name], self._last[name])]
+            self.parts.append({name.removeprefix("encoder.")[:8] for name in names})
+            self._last = now
+
+
+def test_layers_unfreeze_one_an_epoch_from_the_top() -> None:
+    model = classifier()
+    moves, some = Moves(model), data(examples(32))
+    protocol = Protocol(epochs=5, batch_size=16, lr=1e-3, unfreeze=1)
+    fit(classify.TASK, model, some, some, protocol, 0, keeper=moves)
+    heads = [{part[:4] for part in parts if part.startswith("head")} for parts in moves.parts]
+    assert heads == [{"head"}] * 4
+    assert [{part for part in parts if not part.startswith("head")} for parts in moves.parts] == [
+        set(),
+        {"layers.1"},
+        {"layers.0", "layers.1"},
+        {"embeddin", "layers.0", "layers.1"},
+    ]
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_patience_keeps_the_best_weights_and_stops() -> None:
+    """Dev labels are the training ones turned round: the more it learns, the worse it scores."""
+    some = examples(64)
+    wrong = [replace(one, label=1 - int(one.label)) for one in some]  # type: ignore[arg-type]
+    protocol = Protocol(epochs=30, batch_size=16, lr=2e-3, patience=3)
+    fitted = fit(classify.TASK, classifier(), data(some), data(wrong), protocol, 0)
+    merits = [entry["macro_f1"] for entry in fitted.history]
+    best = int(np.argmax(merits))
+    assert len(merits) == best + 1 + 3 < 30
+    assert fitted.epoch == best + 1
+    assert classify.TASK.merit(vars(fitted.metrics)) == merits[best]
+    assert evaluate(classify.TASK, fitted.model, data(wrong)) == fitted.metrics
+    again = fit(
+        *(classify.TASK, classifier(), data(some), data(wrong)),
+        *(PROTOCOL.model_copy(update={"epochs": 30, "patience": 0}), 0),
+    )
+    assert again.epoch == 30

@@ -31,3 +31,13 @@ def test_what_is_given_is_taken_and_checked() -> None:
         choose_protocol(MINI, 1000, epoch=3)
     with pytest.raises(ConfigError, match="max_length: 1024 is more than the 512 positions"):
         choose_protocol(MINI, 1000, max_length=1024)
+
+
+def test_unfreezing_must_reach_the_embeddings() -> None:
+    base = MINI.model_copy(update={"num_layers": 4})
+    assert choose_protocol(base, 1000, epochs=6, unfreeze=1).unfreeze == 1
+    with pytest.raises(ConfigError, match=r"unfreeze: 1 an epoch do not reach .* 6 epochs or more"):
+        choose_protocol(base, 1000, epochs=5, unfreeze=1)
+    assert choose_protocol(base, 1000, epochs=4, unfreeze=2).unfreeze == 2
+    with pytest.raises(ConfigError, match=r"layer_decay: .*; unfreeze: .*; patience: "):
+        choose_protocol(MINI, 1000, layer_decay=1.1, unfreeze=-1, patience=-1)

@@ -113,9 +113,8 @@ def test_every_tagger_learns_and_tells_spans(
         assert 0 < span["score"] <= 1
     assert ("york", "LOC") in [(span["text"], span["label"]) for span in record["spans"]]
     assert json.loads(empty.to_json()) == {"text": "", "spans": []}
-    (table,) = task.files(
-        fitted.model, sets[1], predict(fitted.model, sets[1].examples, sets[1].output_rows)
-    ).values()
+    outputs = predict(fitted.model, sets[1].examples, sets[1].output_rows)
+    (table,) = task.files(fitted.model, sets[1], outputs, task.names).values()
     header, *lines = table.splitlines()
     assert header.split("\t") == ["line", "probability", "missed", "wrong", "text"]
     assert all(line.count("\t") == 4 for line in lines)

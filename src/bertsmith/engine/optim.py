@@ -6,7 +6,8 @@ rounded copy back after each step; where it computes in fp32 the two are the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class Optimizer:
     """One step of every weight that is not frozen: clip, update, write back.
 
     `is_hidden_matrix(name, weight)` says which weights Muon takes where the config asks for
-    it; vectors (biases, norms) are never decayed. The gradients of all in `group` are added up.
+    it; vectors (biases, norms) are never decayed. `rates` multiply the peak rates of the weights
+    that they name. The gradients of all in `group` are added up.
     Of a sharded model the weights and moments stay sharded, and what goes in and out is whole;
     every process must then call the same methods. `dtype` is what the model computes in, where
     that is not the type of its weights.
@@ -54,6 +56,7 @@ class Optimizer:
         is_hidden_matrix: Callable[[str, Tensor], bool] = lambda name, _: ".layers." in name,
         group: Group = ALONE,
         dtype: torch.dtype | None = None,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
         self._clip, self._group = config.grad_clip, group
         self._model: dict[str, Tensor] = {
@@ -66,32 +69,26 @@ class Optimizer:
             if config.name == "muon" and weight.ndim == 2 and is_hidden_matrix(name, weight)
         }
         rest = {name: weight for name, weight in self._master.items() if name not in muon}
-        decay = config.weight_decay
-        groups = [
-            {"params": [w for w in rest.values() if w.ndim >= 2], "weight_decay": decay},
-            {"params": [w for w in rest.values() if w.ndim < 2], "weight_decay": 0.0},
-        ]
-        self._parts: list[tuple[torch.optim.Optimizer, float]] = [
-            (
-                torch.optim.AdamW(
-                    [group for group in groups if group["params"]],
-                    lr=config.lr,
-                    betas=(config.beta1, config.beta2),
-                    eps=config.eps,
-                    fused=True,
-                ),
-                config.lr,
+        decay, rates = config.weight_decay, rates or {}
+        self._parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                _groups(rest, config.lr, decay, rates),
+                betas=(config.beta1, config.beta2),
+                eps=config.eps,
+                fused=True,
             )
         ]
         if muon:
-            matrices = [self._master[name] for name in sorted(muon)]
+            matrices = {name: self._master[name] for name in sorted(muon)}
             computed = dtype or next(iter(self._model.values())).dtype
-            self._parts.append((Muon(matrices, config.muon_lr, decay, computed), config.muon_lr))
+            groups = _groups(matrices, config.muon_lr, decay, rates)
+            self._parts.append(Muon(groups, config.muon_lr, decay, computed))
 
     def step(self, factor: float) -> float:
         """Update every weight at `factor` times the peak rates; the gradient's L2 norm.
 
-        A norm that is not finite leaves every weight as it was.
+        Weights without a gradient, and with a norm that is not finite all of them, stay as they
+        were.
         """
         for name, weight in self._model.items():
             master = self._master[name]
@@ -104,9 +101,9 @@ class Optimizer:
         if bool(norm.isfinite()):
             if norm > self._clip:
                 torch._foreach_mul_(gradients, float(self._clip / norm))
-            for part, peak in self._parts:
+            for part in self._parts:
                 for group in part.param_groups:
-                    group["lr"] = peak * factor
+                    group["lr"] = group["peak"] * factor
                 part.step()
             self._write_back()
         for weight in (*self._model.values(), *self._master.values()):
@@ -128,7 +125,7 @@ class Optimizer:
         """Weights and moments as flat tensors: "weights.NAME", "exp_avg.NAME", ..."""
         tensors = {f"weights.{name}": weight for name, weight in self.weights().items()}
         for name, weight in self._master.items():
-            for part, _ in self._parts:
+            for part in self._parts:
                 for key, value in part.state.get(weight, {}).items():
                     tensors[f"{key}.{name}"] = whole(value.detach())
         return tensors
@@ -162,10 +159,24 @@ class Optimizer:
 
     def _part_of(self, weight: Tensor) -> torch.optim.Optimizer:
         """The optimizer that updates `weight`."""
-        for part, _ in self._parts[1:]:
+        for part in self._parts[1:]:
             if any(weight is w for group in part.param_groups for w in group["params"]):
                 return part
-        return self._parts[0][0]
+        return self._parts[0]
+
+
+def _groups(
+    weights: Mapping[str, Tensor], peak: float, decay: float, rates: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """One for each peak rate, matrices and vectors apart."""
+    found: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in weights.items():
+        kind = peak * rates.get(name, 1.0), decay if weight.ndim >= 2 else 0.0
+        found.setdefault(kind, []).append(weight)
+    return [
+        {"params": some, "lr": rate, "peak": rate, "weight_decay": own}
+        for (rate, own), some in found.items()
+    ]
 
 
 def _moments(part: torch.optim.Optimizer) -> tuple[str, ...]:
@@ -211,9 +222,14 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[Tensor], lr: float, weight_decay: float, dtype: torch.dtype
+        self,
+        matrices: Sequence[Tensor] | Sequence[dict[str, Any]],
+        lr: float,
+        weight_decay: float,
+        dtype: torch.dtype,
     ) -> None:
-        super().__init__(list(matrices), {"lr": lr, "weight_decay": weight_decay})
+        """`matrices` may be groups of them, as torch's optimizers take them."""
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
         self._dtype = dtype
 
     @torch.no_grad()

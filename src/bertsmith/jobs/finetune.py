@@ -6,44 +6,27 @@ same seeds, same order of the examples.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertsmith.engine.precision import choose_hardware
+from bertsmith.engine.precision import Hardware, choose_hardware
 from bertsmith.errors import ConfigError, TrainingError
-from bertsmith.export.configs import PROBLEM_TYPES
-from bertsmith.export.huggingface import (
-    architecture_of,
-    load_tokenizer,
-    read_model,
-    save_model,
-)
-from bertsmith.export.model_card import model_card
+from bertsmith.export.huggingface import ModelFolder, load_tokenizer, read_model
 from bertsmith.export.weights import WEIGHTS
-from bertsmith.files import write_text_atomically
-from bertsmith.jobs.finetune_folder import (
-    FinetuneConfig,
-    InputConfig,
-    RunFolder,
-    best_run,
-    readme,
-    summarise,
-)
+from bertsmith.jobs.finetune_folder import FinetuneConfig, InputConfig, RunFolder, best_run
+from bertsmith.jobs.finetune_results import conclude, run_result, save_best, told
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.jobs.watch import StoppedError, Watch
-from bertsmith.report.finetune import write_finetune_report
 from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.find import find
-from bertsmith.tasks.fit import FitResult, evaluate
-from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import choose_protocol
 from bertsmith.tasks.tables import Columns, Labelled
+from bertsmith.tasks.thresholds import hold_out
 from bertsmith.text.lines import file_sha256
 from bertsmith.text.tokenizer import Tokenizer
 
@@ -87,7 +70,8 @@ def finetune(
     from_scratch: bool = False,
     device: str = "auto",
     precision: str = "auto",
-    **protocol: float | None,
+    show_progress: bool = True,
+    **protocol: Any,
 ) -> FinetuneResult:
     """Train a model with several seeds, or go on with those that are not finished.
 
@@ -116,6 +100,7 @@ def finetune(
         from_scratch=from_scratch,
         device=device,
         precision=precision,
+        show_progress=show_progress,
         **protocol,
     )
 
@@ -132,29 +117,118 @@ def finetune_on(
     from_scratch: bool = False,
     device: str = "auto",
     precision: str = "auto",
-    **protocol: float | None,
+    show_progress: bool = True,
+    **protocol: Any,
 ) -> FinetuneResult:
     """As `finetune`, from tables that are read already.
 
     `also` are further labelled tables that each finished run is scored on; its result has
     their metrics under "also".
     """
+    plan = make_plan(
+        task,
+        train,
+        dev,
+        model,
+        also=also,
+        seeds=seeds,
+        from_scratch=from_scratch,
+        device=device,
+        precision=precision,
+        **protocol,
+    )
+    folder = RunFolder(out, plan.task)
+    folder.settle(plan.config)
+    config, tokenizer = plan.config, load_tokenizer(plan.source)
+    trainer = plan.trainer(tokenizer)
+    exit_status = _run_all(folder, config, trainer, tokenizer, plan.described, show_progress)
+    if exit_status:
+        return FinetuneResult(plan.task, folder.path, False, {}, exit_status)
+    return FinetuneResult(plan.task, folder.path, True, conclude(folder, config, trainer), 0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fine-tuning that is read and checked, of which nothing is written or encoded yet."""
+
+    task: Task[Any, Any]
+    """As the training rows and the protocol have it."""
+    config: FinetuneConfig
+    source: ModelFolder
+    hardware: Hardware
+    tables: Mapping[str, Labelled[Any]]
+    """"train", "dev" and further ones."""
+    truths: Mapping[str, Sequence[Any]]
+    """Of each table's rows."""
+    learnt: Sequence[int]
+    """The training rows that are learnt from ..."""
+    held: Sequence[int]
+    """... and those held out of that."""
+
+    @property
+    def described(self) -> str:
+        """The training rows in words, further lines being notes on them."""
+        train = self.tables["train"]
+        return "\n".join([self.task.described(train, self.config.labels), *train.notes])
+
+    def trainer(self, tokenizer: Tokenizer) -> Trainer:
+        """With everything encoded."""
+        sets = {
+            name: self._encoded(tokenizer, name, range(len(table.rows)))
+            for name, table in self.tables.items()
+            if name != "train"
+        }
+        return Trainer(
+            self.task,
+            self.source,
+            self.hardware,
+            self.config.protocol,
+            len(self.config.labels),
+            self._encoded(tokenizer, "train", self.learnt),
+            sets.pop("dev"),
+            sets,
+            self._encoded(tokenizer, "train", self.held) if self.held else None,
+        )
+
+    def _encoded(self, tokenizer: Tokenizer, name: str, places: Sequence[int]) -> Encoded:
+        rows, truths = self.tables[name].rows, self.truths[name]
+        data: Encoded = self.task.encode(
+            [rows[place] for place in places],
+            tokenizer,
+            self.config.protocol.max_length,
+            [truths[place] for place in places],
+        )
+        return data
+
+
+def make_plan(
+    task: Task[Any, Any],
+    train: Labelled[Any],
+    dev: Labelled[Any],
+    model: Path,
+    *,
+    also: Mapping[str, Labelled[Any]] | None = None,
+    seeds: int | None = None,
+    from_scratch: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    **protocol: Any,
+) -> Plan:
+    """Everything that `finetune_on` checks, and what it chooses. Raises as it does."""
     if seeds is not None and seeds < 1:
         raise ConfigError(f"{seeds} seeds are none", where="seeds", mend="give 1 or more")
-    others = also or {}
-    train = task.for_training(train)
+    train, others = task.for_training(train), also or {}
     task = task.suited(train)
     for table in (dev, *others.values()):
         task.require_alike(table, train)
     labels = task.output_names(train)
-    truths = {
-        table.path: task.truths(table, labels, str(train.path))
-        for table in (train, dev, *others.values())
-    }
+    tables = {"train": train, "dev": dev, **others}
+    truths = {name: task.truths(table, labels, str(train.path)) for name, table in tables.items()}
     source = read_model(model)
-    tokenizer = load_tokenizer(source)
+    load_tokenizer(source)
     hardware = choose_hardware(device, precision)
     chosen = choose_protocol(source.config, len(train.rows), task.usual, **protocol)
+    task = task.for_protocol(chosen, labels, truths["train"])
     config = FinetuneConfig(
         task=task.name,
         train=str(train.path),
@@ -178,28 +252,19 @@ def finetune_on(
         ),
         protocol=chosen,
     )
-    folder = RunFolder(out, task)
-    folder.settle(config)
+    learnt, held = hold_out(len(train.rows), chosen.threshold_share)
+    _require_different(truths["train"], held, task.unit)
+    return Plan(task, config, source, hardware, tables, truths, learnt, held)
 
-    def encoded(table: Labelled[Any]) -> Encoded:
-        data: Encoded = task.encode(table.rows, tokenizer, chosen.max_length, truths[table.path])
-        return data
 
-    trainer = Trainer(
-        task,
-        source,
-        hardware,
-        chosen,
-        len(labels),
-        encoded(train),
-        encoded(dev),
-        {name: encoded(table) for name, table in others.items()},
-    )
-    described = "\n".join([task.described(train, labels), *train.notes])
-    exit_status = _run_all(folder, config, trainer, tokenizer, described)
-    if exit_status:
-        return FinetuneResult(task, folder.path, False, {}, exit_status)
-    return FinetuneResult(task, folder.path, True, _conclude(folder, config, trainer), 0)
+def _require_different(truths: Sequence[Any], held: Sequence[int], unit: str) -> None:
+    """Raise ConfigError where nothing can be chosen on the rows that are held out."""
+    if held and len({str(truths[place]) for place in held}) == 1:
+        raise ConfigError(
+            f"all of the {len(held)} {unit} that are held out have the same label",
+            where="threshold_share",
+            mend="raise it",
+        )
 
 
 def _run_all(
@@ -208,6 +273,7 @@ def _run_all(
     trainer: Trainer,
     tokenizer: Tokenizer,
     described: str,
+    show_progress: bool,
 ) -> int:
     """Train what is not finished; the exit status: 0, or 128 + the signal that stopped it."""
     finished = folder.finished(config)
@@ -215,7 +281,7 @@ def _run_all(
     missing = [key for key in config.runs() if key not in finished]
     sequences = len(trainer.train.examples) * config.protocol.epochs
     with (
-        Bar("fine-tuning", max(1, len(missing) * sequences)) as bar,
+        Bar("fine-tuning", max(1, len(missing) * sequences), show_progress) as bar,
         StopRequest() as stop,
     ):
         _announce(bar, config, trainer, described, before)
@@ -233,19 +299,15 @@ def _run_all(
                         where=f"{init}, seed {seed}",
                         mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",
                     ) from None
-                result = {"init": init, "seed": seed, **fitted.summary()}
-                if trainer.also:
-                    result["also"] = {
-                        name: asdict(evaluate(trainer.task, fitted.model, encoded))
-                        for name, encoded in trainer.also.items()
-                    }
+                task = trainer.decided(fitted)
+                result = {"init": init, "seed": seed, **run_result(task, fitted, trainer)}
                 finished[init, seed] = result
                 so_far = [finished[key] for key in config.runs() if key in finished]
                 if best_run(trainer.task, so_far) is result:
-                    _save_model(folder, fitted, config, tokenizer, trainer)
+                    save_best(folder, task, fitted, result, config, tokenizer, trainer)
                 watch.end(fitted.history, result)
-            if fitted.failed:
-                bar.say(f"{init}, seed {seed}: failed, it gives one answer to everything")
+            for line in told(result):
+                bar.say(f"{init}, seed {seed}: {line}")
     return 0
 
 
@@ -258,73 +320,17 @@ def _announce(
     first, *notes = described.splitlines()
     for line in (f"{train:,} training and {dev:,} dev {unit} {first}", *notes):
         bar.say(line)
+    if trainer.held is not None:
+        count = len(trainer.held.is_truncated)
+        bar.say(f"{count:,} further training {unit} are held out, to choose the threshold on")
     shortened = sum(trainer.truncated.values())
     if shortened:
         bar.say(f"{shortened:,} {unit} are shortened to {protocol.max_length} tokens")
+    most = "at most " if protocol.patience else ""
     bar.say(
-        f"{len(config.runs())} runs of {protocol.epochs} epochs, {protocol.batch_size} {unit} a "
-        f"step, peak rate {protocol.lr:g}, in {config.precision}: {trainer.hardware.reason}"
+        f"{len(config.runs())} runs of {most}{protocol.epochs} epochs, {protocol.batch_size} "
+        f"{unit} a step, peak rate {protocol.lr:g}, in {config.precision}: "
+        f"{trainer.hardware.reason}"
     )
     if finished:
         bar.say(f"{finished} of {len(config.runs())} runs are finished already")
-
-
-def _save_model(
-    folder: RunFolder,
-    fitted: FitResult,
-    config: FinetuneConfig,
-    tokenizer: Tokenizer,
-    trainer: Trainer,
-) -> None:
-    task = trainer.task.tuned(fitted.metrics)
-    for name, text in task.files(fitted.model, trainer.dev, fitted.outputs).items():
-        write_text_atomically(folder.path / name, text)
-    card = model_card(
-        folder.path.name,
-        architecture=architecture_of(fitted.model)[1],
-        summary=f"A {task.product}, fine-tuned from `{Path(config.model).name}`.",
-        data=f"`{Path(config.train).name}`; scored on `{Path(config.dev).name}`.",
-        training=config.protocol.model_dump(),
-        scores={
-            METRIC_NAMES[name]: f"{getattr(fitted.metrics, name):.3f}" for name in task.metrics
-        },
-        labels=config.labels,
-    )
-    save_model(
-        folder.model,
-        fitted.model,
-        tokenizer,
-        labels=config.labels,
-        problem_type=task.problem_type or PROBLEM_TYPES[0],
-        card=card,
-        extra_config={
-            **({} if task.problem_type else {"task": task.name, "settings": dict(task.settings)}),
-            "max_length": config.protocol.max_length,
-            "text_column": config.input.text_column,
-            "pair_column": config.input.pair_column,
-            "label_column": config.input.label_column,
-        },
-    )
-
-
-def _conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> dict[str, Any]:
-    """scores.json, report.html and README.md out of the finished runs."""
-    finished = folder.finished(config)
-    runs = [finished[key] for key in config.runs()]
-    scores = {
-        "task": config.task,
-        "unit": trainer.task.unit,
-        "method": trainer.task.method,
-        "labels": list(config.labels),
-        "train_examples": len(trainer.train.is_truncated),
-        "dev_examples": len(trainer.dev.is_truncated),
-        "truncated": trainer.truncated,
-        "model": config.model,
-        "protocol": config.protocol.model_dump(),
-        "runs": runs,
-        "summary": summarise(runs, trainer.task.metrics),
-    }
-    write_text_atomically(folder.path / "scores.json", json.dumps(scores, indent=1) + "\n")
-    write_text_atomically(folder.path / "README.md", readme(trainer.task, config, scores))
-    write_finetune_report(folder.path)
-    return scores

@@ -8,7 +8,7 @@ OUT/
   scores.json    all of it together
   model/         the best seed's model, with its labels and tokenizer
   report.html    scores, curves and confusion matrices
-  errors.tsv     mistakes, and further files with the best run's answers, of tasks that keep such
+  errors.tsv     the best run's worst mistakes, and of some tasks more of its answers
   README.md      what all this is
 """
 
@@ -110,7 +110,7 @@ class RunFolder:
         saved = self.path / "config.toml"
         if saved.exists():
             before = validate(FinetuneConfig, read_toml(saved), saved)
-            odd = _differences(before.model_dump(), config.model_dump())
+            odd = differences(before.model_dump(), config.model_dump())
             for key in _GROWING:
                 was, now = getattr(before, key), getattr(config, key)
                 if now < was:
@@ -166,11 +166,12 @@ class RunFolder:
         write_text_atomically(self.log, "".join(json.dumps(record) + "\n" for record in kept))
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """In words, what two configs differ in and must not."""
     odd: list[str] = []
     for key in before:
         if isinstance(before[key], dict) and before[key].keys() == now[key].keys():
-            odd += _differences(before[key], now[key], f"{prefix}{key}.")
+            odd += differences(before[key], now[key], f"{prefix}{key}.")
         elif prefix + key not in _GROWING + _MOVABLE and before[key] != now[key]:
             if key.endswith("_sha256"):
                 odd.append(f"the content of {key.removesuffix('_sha256')} has changed")
@@ -188,21 +189,31 @@ def best_run(task: Task[Any, Any], runs: Sequence[Mapping[str, Any]]) -> Mapping
 def summarise(
     runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Median, least and greatest of each metric over the seeds of each initialisation."""
+    """Of each metric over the seeds of each initialisation: the median, the least, the greatest,
+    and "low" and "high", the median ends of the seeds' intervals."""
     return {
         init: {
-            metric: {"median": median(values), "min": min(values), "max": max(values)}
+            metric: _spread([run for run in runs if run["init"] == init], metric)
             for metric in metrics
-            for values in [[run[metric] for run in runs if run["init"] == init]]
         }
         for init in dict.fromkeys(run["init"] for run in runs)
     }
 
 
+def _spread(runs: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
+    values = [run[metric] for run in runs]
+    spread = {"median": median(values), "min": min(values), "max": max(values)}
+    ends = [run["intervals"][metric] for run in runs if "intervals" in run]
+    if len(ends) == len(runs):  # else some are of before there were any
+        low, high = (median(end) for end in zip(*ends, strict=True))
+        spread |= {"low": low, "high": high}
+    return spread
+
+
 def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, Any]) -> str:
     """README.md of the run folder."""
     rows = [
-        f"| {init} | " + " | ".join(f"{spread[m]['median']:.3f}" for m in task.metrics) + " |"
+        f"| {init} | " + " | ".join(_cell(spread[m]) for m in task.metrics) + " |"
         for init, spread in scores["summary"].items()
     ]
     names = [METRIC_NAMES[metric] for metric in task.metrics]
@@ -213,7 +224,8 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
 
 {scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
 {scores["dev_examples"]:,} of `{Path(config.dev).name}`, the median of
-{config.seeds} seed{"s" if config.seeds > 1 else ""}.
+{config.seeds} seed{"s" if config.seeds > 1 else ""}; in brackets, what other {unit} of the kind
+would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in protocol.caveats())}
 
 | weights at the start | {" | ".join(names)} |
 |---|{"---|" * len(names)}
@@ -224,7 +236,7 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
 
 - `model/` the best seed's model by {chosen_by}, in the Hugging Face format
 - `scores.json` every seed's scores and history
-- `report.html` the same to look at
+- `report.html` the same to look at; `errors.tsv` the worst mistakes
 - `config.toml` every value of the run; `log.jsonl` its losses; `runs/` each seed's result
 
 Label new {unit} with
@@ -233,3 +245,8 @@ Label new {unit} with
 
 The same command again goes on where it was interrupted, or, with a larger `--seeds`, adds runs.
 """
+
+
+def _cell(spread: Mapping[str, float]) -> str:
+    interval = f" [{spread['low']:.3f}, {spread['high']:.3f}]" if "low" in spread else ""
+    return f"{spread['median']:.3f}{interval}"

@@ -104,7 +104,7 @@ def glue(
     from_scratch: bool = False,
     device: str = "auto",
     precision: str = "auto",
-    **protocol: float | None,
+    **protocol: Any,
 ) -> GlueResult:
     """Fine-tune `model` on every task of GLUE that `data` holds, or go on with that.
 

@@ -20,6 +20,7 @@ from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import ModelFolder, load_finetuned, load_tokenizer, read_model
 from bertsmith.files import open_atomically, write_text_atomically
+from bertsmith.jobs.finetune_results import scored
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks.base import Encoded, Prediction, Task
@@ -164,7 +165,7 @@ def evaluate_file(
         "labels": list(labels),
         "examples": len(rows),
         "truncated": data.truncated,
-        **asdict(task.assess(predictor.model, data, outputs)),
+        **scored(task, predictor.model, data, outputs),
         "classes": [asdict(one) for one in classes],
     }
     if out is not None:

@@ -24,7 +24,7 @@ from bertsmith.jobs.finetune_folder import Init
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks import classify
 from bertsmith.tasks.base import Encoded, Task
-from bertsmith.tasks.fit import EVALUATIONS, FitResult, Keeper, fit
+from bertsmith.tasks.fit import EVALUATIONS, FitResult, Keeper, fit, predict
 from bertsmith.tasks.protocol import Protocol, choose_protocol
 from bertsmith.tasks.sequences import encode_rows
 from bertsmith.tasks.tables import TextRow
@@ -45,12 +45,16 @@ class Trainer:
     dev: Encoded
     also: Mapping[str, Encoded] = field(default_factory=dict)
     """Further labelled sets, by name, that each finished run is scored on."""
+    held: Encoded | None = None
+    """Training rows that are not learnt from: thresholds are chosen on them, else on `dev`."""
     _kept: dict[Init, tuple[Encoded, Encoded]] = field(default_factory=dict)
 
     @property
     def truncated(self) -> dict[str, int]:
         """How many rows of each set did not fit whole."""
         sets = {"train": self.train, "dev": self.dev, **self.also}
+        if self.held is not None:
+            sets["held out"] = self.held
         return {name: encoded.truncated for name, encoded in sets.items()}
 
     def fit(
@@ -69,7 +73,21 @@ class Trainer:
         keep_freed_memory()
         model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
         train, dev = self._prepared(init, model, on_example)
-        return fit(self.task, model, train, dev, self.protocol, seed, on_step, evaluations, keeper)
+        is_new = init == "scratch"
+        protocol = self.protocol.for_random_weights() if is_new else self.protocol
+        return fit(self.task, model, train, dev, protocol, seed, on_step, evaluations, keeper)
+
+    def decided(self, fitted: FitResult) -> Task[Any, Any]:
+        """The task with all that is chosen of it once a run is trained: see `Task.tuned`, and
+        `Protocol.threshold`."""
+        task = self.task.tuned(fitted.metrics)
+        if not self.protocol.threshold:
+            return task
+        data, outputs = self.dev, fitted.outputs
+        if self.held is not None:
+            data = self.held
+            outputs = predict(fitted.model, data.examples, data.output_rows)
+        return task.with_threshold(self.protocol.threshold, data, outputs)
 
     def _prepared(
         self, init: Init, model: HeadedEncoder, on_example: Callable[[int], None]
@@ -108,7 +126,7 @@ def fit_classifier(
     precision: str = "auto",
     on_step: OnStep = lambda step, sequences: None,
     evaluations: int = EVALUATIONS,
-    **protocol: float | None,
+    **protocol: Any,
 ) -> FitResult:
     """One run on rows in memory, nothing written: for learning curves and comparisons.
 
@@ -116,18 +134,17 @@ def fit_classifier(
     DataError where the rows are of one class, or dev has others than train.
     """
     source = model if isinstance(model, ModelFolder) else read_model(model)
-    task = classify.TASK
-    chosen = choose_protocol(source.config, len(train), task.usual, **protocol)
-    labels = task.names(train, "train", "label")
-    train_set, dev_set = (
-        encode_rows(
-            rows,
-            load_tokenizer(source),
-            chosen.max_length,
-            task.targets(rows, labels, name, "the training rows"),
-        )
+    chosen = choose_protocol(source.config, len(train), classify.TASK.usual, **protocol)
+    labels = classify.TASK.names(train, "train", "label")
+    targets = [
+        classify.TASK.targets(rows, labels, name, "the training rows")
         for name, rows in (("train", train), ("dev", dev))
+    ]
+    train_set, dev_set = (
+        encode_rows(rows, load_tokenizer(source), chosen.max_length, own)
+        for rows, own in zip((train, dev), targets, strict=True)
     )
     hardware = choose_hardware(device, precision)
+    task = classify.TASK.for_protocol(chosen, labels, targets[0])
     trainer = Trainer(task, source, hardware, chosen, len(labels), train_set, dev_set)
     return trainer.fit(init, seed, on_step, evaluations)

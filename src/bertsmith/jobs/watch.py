@@ -29,6 +29,10 @@ CHECKPOINT_SECONDS = 120.0
 KEPT_CHECKPOINTS = 2
 
 
+BEST = "best."
+"""Before the names of the best weights so far, in a checkpoint."""
+
+
 class StoppedError(Exception):
     """A signal asked to stop; what there is of the run under way is saved."""
 
@@ -74,13 +78,19 @@ class Watch(Keeper):
 
     def load(self, optimizer: Optimizer) -> Progress | None:
         """See Keeper. Raises CheckpointError where there are checkpoints and none can be read."""
-        found = checkpoint.load_latest(self._root, optimizer.shapes(), warn=self._bar.say)
+        shapes = optimizer.shapes()
+        shapes |= {BEST + name: shape for name, shape in shapes.items()}
+        found = checkpoint.load_latest(self._root, shapes, warn=self._bar.say)
         progress = None
         if found is not None:
             saved = self._validated(found)
-            optimizer.load_state(found.tensors)
+            best = {key[len(BEST) :]: t for key, t in found.tensors.items() if key.startswith(BEST)}
+            if best:
+                optimizer.load_state(best)  # raises where it is of another model
+            rest = {key: t for key, t in found.tensors.items() if not key.startswith(BEST)}
+            optimizer.load_state(rest)
             state = State(Cursor(saved.epoch, saved.batch), saved.step, 0, saved.first_loss)
-            progress = Progress(state, saved.history, saved.losses, saved.seconds)
+            progress = Progress(state, saved.history, saved.losses, saved.seconds, best or None)
             init, seed = self._key
             self._bar.say(f"{init}, seed {seed}: going on from step {saved.step:,}")
         self._folder.cut_log(self._finished, self._key, progress.state.step if progress else 0)
@@ -130,7 +140,8 @@ class Watch(Keeper):
             losses=progress.losses,
             seconds=progress.seconds,
         )
-        tensors, content = optimizer.state(), saved.model_dump(mode="json")
+        best = {BEST + name: tensor for name, tensor in (progress.best or {}).items()}
+        tensors, content = optimizer.state() | best, saved.model_dump(mode="json")
         checkpoint.save(self._root, state.step, tensors, content, KEPT_CHECKPOINTS)
         self._saved = time.monotonic()
         if is_stopped:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bertsmith.report.answers import answer_sections
 from bertsmith.report.figures import confusion_matrix, epoch_curves
 from bertsmith.report.page import (
+    Cell,
     FigureSection,
     Heading,
     KeyValues,
@@ -21,12 +22,16 @@ from bertsmith.report.page import (
     Text,
     write_report,
 )
-from bertsmith.report.scores import FinetuneRun, Scores, TypeScores, read_scores
+from bertsmith.report.scores import FinetuneRun, Scores, Spread, TypeScores, read_scores
 from bertsmith.tasks.metrics import METRIC_NAMES
+from bertsmith.tasks.mistakes import FILE
+from bertsmith.tasks.protocol import Protocol
 
 INIT_NAMES = {"pretrained": "pre-trained", "scratch": "from scratch"}
 NAMES = {**METRIC_NAMES, "train_loss": "training loss", "dev_loss": "held-out loss"}
 MOST_CURVES = 5  # figures of the history
+MOST_MISTAKES = 12  # rows
+MOST_CELL = 160  # characters
 
 
 def write_finetune_report(run_folder: Path) -> Path:
@@ -71,8 +76,21 @@ def finetune_sections(scores: Scores, run_folder: Path | None = None) -> list[Se
         runs = [run.model_dump() for run in scores.runs]
         best = max(runs, key=_merit)
         sections += answer_sections(runs, best, run_folder)
+        sections += _mistakes(run_folder / FILE)
     sections += [Heading("Protocol"), *_protocol(scores)]
     return sections
+
+
+def _mistakes(path: Path) -> list[Section]:
+    """The first lines of errors.tsv."""
+    if not path.is_file():
+        return []
+    columns, *rows = (line.split("\t") for line in path.read_text("utf-8").splitlines())
+    if not rows:
+        return []
+    shown = [[f"{c[:MOST_CELL]}…" if len(c) > MOST_CELL else c for c in row] for row in rows]
+    caption = "What the best run got wrong, the worst first; more of them are in errors.tsv."
+    return [Heading("Worst mistakes"), Table(columns, shown[:MOST_MISTAKES], caption)]
 
 
 def _merit(run: Mapping[str, Any]) -> tuple[bool, float]:
@@ -95,15 +113,27 @@ def class_scores(matrix: npt.ArrayLike) -> list[tuple[float, float, float]]:
 def _summary_table(scores: Scores) -> Table:
     columns = ["model", "seeds"]
     for metric in scores.metrics:
-        columns += [_metric(metric), "lowest", "highest"]
+        columns += [_metric(metric), "lowest", "highest", "95 % interval"]
     rows = []
     for init, spreads in scores.summary.items():
         row: list[str | int | float] = [_init(init), sum(run.init == init for run in scores.runs)]
         for metric in scores.metrics:
             spread = spreads.get(metric)
             row += [spread.median, spread.min, spread.max] if spread else ["", "", ""]
+            row.append(_interval(spread))
         rows.append(row)
-    return Table(columns, rows, "Held-out scores: the median over seeds, and their range.")
+    caption = (
+        "Held-out scores: the median over seeds, and their range. The interval is what other "
+        f"{scores.unit} of the same kind would give (bootstrap over the held-out ones, the median "
+        "over seeds)."
+    )
+    return Table(columns, rows, caption)
+
+
+def _interval(spread: Spread | None) -> str:
+    if spread is None or spread.low is None or spread.high is None:
+        return ""
+    return f"{spread.low:.3f} to {spread.high:.3f}"
 
 
 def _course(runs: Sequence[FinetuneRun]) -> list[Section]:
@@ -199,7 +229,7 @@ def _class_table(total: npt.ArrayLike, labels: Sequence[str], name: str, seeds: 
 
 
 def _protocol(scores: Scores) -> list[Section]:
-    epochs = max((len(run.history) for run in scores.runs), default=0)
+    epochs = max((record["epoch"] for run in scores.runs for record in run.history), default=0)
     facts: dict[str, str | int | float] = {
         "model": scores.model,
         "task": scores.task,
@@ -214,7 +244,24 @@ def _protocol(scores: Scores) -> list[Section]:
         "data, order and settings, with random initial weights. The scores are those "
         "of the held-out examples, which are never trained on."
     )
-    return [Text(words), KeyValues(facts)]
+    protocol = Protocol.model_validate(scores.protocol)
+    notes = [Note(caveat) for caveat in protocol.caveats()]
+    chosen = {name.replace("_", " "): str(value) for name, value in protocol if value not in ("",)}
+    return [Text(words), *notes, KeyValues({**chosen, **facts}), *_thresholds(scores)]
+
+
+def _thresholds(scores: Scores) -> list[Section]:
+    """Where "yes" begins in each run, and what it was worth."""
+    rows: list[list[Cell]] = []
+    for run in scores.runs:
+        cut = (run.model_extra or {}).get("threshold")
+        if isinstance(cut, Mapping):
+            values = ", ".join(f"{value:.3f}" for value in dict.fromkeys(cut["values"]))
+            before = "; ".join(f"{_metric(m)} {value:.3f}" for m, value in cut["at_half"].items())
+            rows.append([_init(run.init), run.seed, values, _metric(cut["by"]), cut["on"], before])
+    columns = ("model", "seed", "threshold", "chosen by", "on", "scores at 1/2")
+    caption = "From which probability on a label is given."
+    return [Table(columns, rows, caption)] if rows else []
 
 
 def _seeds(count: int) -> str:

@@ -23,6 +23,9 @@ class Spread(_Record):
     median: float
     min: float
     max: float
+    low: float | None = None
+    """The median ends of the seeds' 95 % intervals."""
+    high: float | None = None
 
 
 class TypeScores(_Record):
@@ -63,6 +66,8 @@ class Scores(_Record):
     method: str = "All weights are trained, with one linear layer on [CLS]."
     runs: list[FinetuneRun] = Field(min_length=1)
     summary: dict[str, dict[str, Spread]]
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    unit: str = "texts"
 
     @model_validator(mode="after")
     def _matrices_fit(self) -> Scores:

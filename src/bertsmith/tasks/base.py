@@ -23,15 +23,21 @@ from torch import Tensor
 
 from bertsmith.config import ModelConfig
 from bertsmith.data.loader import ListSource
+from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder
+from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
+from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Batch, Example, FloatArray, IntArray
 
 RowT = TypeVar("RowT")
 
-Setting = str | bool | int | float | None
+Setting = str | bool | int | float | list[float] | None
+
+UNUSED = {"class_weights": "classes to weigh", "threshold": "threshold to find"}
+"""What not every task has, by field of `Protocol`."""
 
 Objective = Callable[[Tensor, Batch], Tensor]
 """(a network's output for a batch in fp32, the batch with its targets) -> the mean loss."""
@@ -96,6 +102,9 @@ class Task(ABC, Generic[RowT, EncodedT]):
     usual: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Protocol` where this task takes others than `choose_protocol` would."""
 
+    class_weights: tuple[float, ...] = ()
+    """What an error on each output costs, where it is not the same on all."""
+
     def merit(self, run: Mapping[str, Any]) -> float:
         """The mean of a run's `chosen_by`; the more the better."""
         return fmean(run[metric] for metric in self.chosen_by)
@@ -143,6 +152,24 @@ class Task(ABC, Generic[RowT, EncodedT]):
     def truths(self, data: Labelled[RowT], names: Sequence[str], known_to: str) -> Sequence[Any]:
         """What is right of each row; `known_to` says whose `names` are. Raises DataError."""
 
+    def for_protocol(
+        self, protocol: Protocol, names: Sequence[str], truths: Sequence[Any]
+    ) -> Task[RowT, EncodedT]:
+        """The task as `protocol` has it, for training rows of these truths.
+
+        Raises ConfigError for what this task has no use for.
+        """
+        self.refuse(protocol, "class_weights", "threshold")
+        return self
+
+    def refuse(self, protocol: Protocol, *keys: str) -> None:
+        """Raise ConfigError where `protocol` asks for one of these, of which the task has none."""
+        for key in keys:
+            if getattr(protocol, key):
+                raise ConfigError(
+                    f"no {UNUSED[key]} in {self.name}", where=key, mend="leave it out"
+                )
+
     @abstractmethod
     def described(self, train: Labelled[RowT], names: Sequence[str]) -> str:
         """Where the rows are from and what is told of them, to go after their number."""
@@ -179,13 +206,27 @@ class Task(ABC, Generic[RowT, EncodedT]):
         number of examples that are done."""
         return data
 
+    def with_threshold(
+        self, metric: str, data: EncodedT, outputs: FloatArray
+    ) -> Task[RowT, EncodedT]:
+        """The task with the threshold of the best `metric` on labelled examples; only asked for
+        where `for_protocol` allows it."""
+        return self
+
     def tuned(self, metrics: Metrics) -> Task[RowT, EncodedT]:
         """The task with what was tuned on the dev set, to go with the model of these metrics."""
         return self
 
-    def files(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Mapping[str, str]:
-        """What the run folder keeps of the best run's outputs on the dev set, by file name."""
-        return {}
+    @abstractmethod
+    def files(
+        self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray, names: Sequence[str]
+    ) -> Mapping[str, str]:
+        """What the run folder keeps of the best run's outputs on the dev set, by file name: the
+        worst mistakes (`bertsmith.tasks.mistakes`), and what else the task has."""
+
+    @abstractmethod
+    def resampling(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Resampling:
+        """What is drawn again for the intervals of the metrics (`bertsmith.tasks.bootstrap`)."""
 
     @abstractmethod
     def assess_each(

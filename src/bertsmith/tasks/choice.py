@@ -25,14 +25,15 @@ from bertsmith.nn.losses import choice_loss
 from bertsmith.nn.models import ChoiceModel, HeadedEncoder
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Task
 from bertsmith.tasks.choice_files import Choice, read_choices
+from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores, Metrics
+from bertsmith.tasks.mistakes import FILE, table_text
 from bertsmith.tasks.sequences import encode_rows
 from bertsmith.tasks.tables import Columns, Labelled, Table, TextRow
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import FloatArray
 
 COLUMNS = Columns("question", "context", "label")
-ERRORS = "errors.tsv"
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,14 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
             always_same=bool((chosen == chosen[0]).all() and not (right == right[0]).all()),
         )
 
+    def resampling(
+        self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray
+    ) -> Resampling:
+        """By questions."""
+        chosen = [int(scores.argmax()) for scores in _by_question(data, outputs)]
+        right = [choice.right for choice in data.choices]
+        return of_means({"accuracy": (np.array(chosen) == np.array(right)).astype(float)})
+
     def assess_each(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray, names: Sequence[str]
     ) -> list[ClassScores]:
@@ -202,7 +211,7 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
         ]
 
     def files(
-        self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray
+        self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray, names: Sequence[str]
     ) -> Mapping[str, str]:
         """errors.tsv: what was chosen wrongly, the surest first."""
         wrong = [
@@ -211,8 +220,8 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
             if one.label != one.choice.right
         ]
         wrong.sort(key=lambda one: -one.probabilities.max())
-        rows = [("line", "probability", "question", "chosen", "right")]
-        rows += [
+        columns = ("line", "probability", "question", "chosen", "right")
+        rows = [
             (
                 str(one.line),
                 f"{one.probabilities.max():.3f}",
@@ -222,8 +231,7 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
             )
             for one in wrong
         ]
-        lines = ("\t".join(" ".join(cell.split()) for cell in row) for row in rows)
-        return {ERRORS: "".join(f"{line}\n" for line in lines)}
+        return {FILE: table_text(columns, rows)}
 
 
 def _row(choice: Choice, option: str) -> TextRow:

@@ -42,9 +42,10 @@ def of_folder(
 
     One that another program wrote is known by its `kind` of network alone.
     """
-    if problem_type is not None:
-        return next(task for task in TASKS if task.problem_type == problem_type)
     settings = extra.get("settings")
     known = settings if isinstance(settings, dict) else {}
+    if problem_type is not None:
+        own: Task[Any, Any] = next(task for task in TASKS if task.problem_type == problem_type)
+        return own.restored(known, labels)
     name = extra.get("task") or OF_KIND.get(kind or "")
     return find(str(name)).restored(known, labels)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bertsmith.data.loader import Cursor, ListSource, Loader, sequential_batches
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, Loss, State, Step, train
+from bertsmith.nn.depth import layer_rates, thaw
 from bertsmith.nn.models import HeadedEncoder, model_device
 from bertsmith.tasks.base import Encoded, Objective, Task
 from bertsmith.tasks.metrics import Metrics
@@ -38,6 +39,8 @@ class FitResult:
     """Its last ones on the dev set, as `predict` gives them."""
     history: list[dict[str, float]]
     """epoch, train_loss (mean since the entry before), dev_loss, and the task's metrics."""
+    epoch: int
+    """The one whose weights these are: the last, or with patience the best."""
     seconds: float
 
     @property
@@ -50,6 +53,7 @@ class FitResult:
         return {
             **asdict(self.metrics),
             "history": self.history,
+            "epoch": self.epoch,
             "failed": self.failed,
             "seconds": round(self.seconds, 2),
         }
@@ -65,6 +69,9 @@ class Progress:
     losses: list[float]
     """Of the steps since the last entry of `history`."""
     seconds: float
+    best: Mapping[str, Tensor] | None = None
+    """The weights of the best entry of `history`, as `Optimizer.state` names them; None without
+    patience, and before the first."""
 
 
 class Keeper(ABC):
@@ -143,31 +150,33 @@ def fit(
     evaluations: int = EVALUATIONS,
     keeper: Keeper | None = None,
 ) -> FitResult:
-    """Train every weight of `model`, in place; the last weights are kept, not the best.
+    """Train every weight of `model`, in place; the last weights are kept, or, with patience,
+    those of the best dev score.
 
     `seed` decides the order of the examples and the dropout. `on_step` is called after every
     step with the number of sequences so far. `evaluations` on `dev_data` fall on the ends of
-    epochs, the last on the run's end. A run that `keeper` has a part of goes on from there, to
-    the bit. Raises TrainingError where a loss is not finite.
+    epochs, the last on the run's end; with patience there is one after every epoch. A run that
+    `keeper` has a part of goes on from there, to the bit. Raises TrainingError where a loss is
+    not finite.
     """
     began = time.perf_counter()
-    source, dev_source = train_data.source, dev_data.source
+    source, optim = train_data.source, protocol.optim()
     count = len(source)
-    optim = protocol.optim()
     loader = Loader(
         source,
         batch_tokens=protocol.batch_size * int(source.lengths(0).max()),
         seed=seed,
         batch_sequences=protocol.batch_size,
     )
-    every = -(-protocol.epochs // evaluations)
+    every = 1 if protocol.patience else -(-protocol.epochs // evaluations)
     length = Length(steps=protocol.steps(count))
     with ExitStack() as stack:
         objective = stack.enter_context(task.objective(model, train_data))
-        optimizer = Optimizer(model, optim)
+        optimizer = Optimizer(model, optim, rates=layer_rates(model, protocol.layer_decay))
         kept = keeper.load(optimizer) if keeper is not None else None
         kept = kept or Progress(State(Cursor()), [], [], 0.0)
-        history, losses = kept.history, kept.losses
+        history, losses, best = kept.history, kept.losses, kept.best
+        _thaw(model, protocol, kept.state.cursor.epoch)
         batches = stack.enter_context(closing(loader.stream(kept.state.cursor)))
         for step in train(
             model,
@@ -182,8 +191,12 @@ def fit(
             losses.append(step.values["loss"])
             epoch, batch = step.state.cursor.epoch, step.state.cursor.batch
             on_step(step, epoch * count + batch * protocol.batch_size)
+            if batch == 0:
+                _thaw(model, protocol, epoch)
             if batch == 0 and (epoch % every == 0 or epoch == protocol.epochs):
-                outputs, dev_loss = _outputs(model, dev_source, dev_data.output_rows, objective)
+                outputs, dev_loss = _outputs(
+                    model, dev_data.source, dev_data.output_rows, objective
+                )
                 metrics = task.assess(model, dev_data, outputs)
                 history.append(
                     {
@@ -194,7 +207,39 @@ def fit(
                     }
                 )
                 losses.clear()
+                if protocol.patience and _best(task, history) == len(history) - 1:
+                    best = _copied(optimizer)
+                if _is_over(task, history, protocol.patience):
+                    break
             seconds = kept.seconds + time.perf_counter() - began
             if keeper is not None and length.progress(step.state) < 1.0:
-                keeper.keep(optimizer, Progress(step.state, history, losses, seconds))
-    return FitResult(model.eval(), metrics, outputs, history, seconds)
+                keeper.keep(optimizer, Progress(step.state, history, losses, seconds, best))
+        _thaw(model, protocol, protocol.epochs)
+        if best is not None and _best(task, history) < len(history) - 1:
+            optimizer.load_state(best)
+            outputs = predict(model, dev_data.examples, dev_data.output_rows)
+            metrics = task.assess(model, dev_data, outputs)
+    seconds = kept.seconds + time.perf_counter() - began
+    at = -1 if best is None else _best(task, history)
+    return FitResult(model.eval(), metrics, outputs, history, int(history[at]["epoch"]), seconds)
+
+
+def _thaw(model: HeadedEncoder, protocol: Protocol, epoch: int) -> None:
+    """Freeze what is not yet trained in `epoch`, where the protocol unfreezes at all."""
+    if protocol.unfreeze:
+        thaw(model, epoch * protocol.unfreeze)
+
+
+def _best(task: Task[Any, Any], history: list[dict[str, float]]) -> int:
+    """Which entry has the highest merit, the first of equals."""
+    return int(np.argmax([task.merit(entry) for entry in history]))
+
+
+def _is_over(task: Task[Any, Any], history: list[dict[str, float]], patience: int) -> bool:
+    """Whether the last `patience` entries, and there is some, brought nothing better."""
+    return bool(patience) and len(history) - 1 - _best(task, history) >= patience
+
+
+def _copied(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The weights as they are now, as `Optimizer.load_state` takes them."""
+    return {f"weights.{name}": weight.clone() for name, weight in optimizer.weights().items()}

@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from scipy.special import expit
+from torch import Tensor
 from torch.nn import functional
 
 from bertsmith.errors import DataError
+from bertsmith.tasks.class_weights import weigh_labels
 from bertsmith.tasks.labels import in_order, require_known, require_rows
+from bertsmith.tasks.many_scores import Resampling, of_labels
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_each_class, score_labels
 from bertsmith.tasks.sequences import SequenceTask, Target, Targets, learn_by
 from bertsmith.tasks.tables import TextRow, class_text
+from bertsmith.tasks.thresholds import Finder, label_thresholds
 from bertsmith.types import FloatArray
 
 
@@ -87,6 +92,36 @@ def answer(logits: FloatArray, labels: Sequence[str]) -> dict[str, Any]:
     return {"label": chosen, "scores": scores}
 
 
+def loss(logits_BK: Tensor, targets_BK: Tensor, weights_K: Tensor) -> Tensor:
+    """Binary cross entropy, a label that holds times its weight."""
+    return functional.binary_cross_entropy_with_logits(
+        logits_BK, targets_BK, pos_weight=weights_K if len(weights_K) else None
+    )
+
+
+def weigh(chosen: str, labels: Sequence[str], targets: Targets) -> FloatArray:
+    """See `weigh_labels`."""
+    return weigh_labels(chosen, labels, targets.sum(axis=0), len(targets))
+
+
+def resample(truth: Targets, logits: FloatArray) -> Resampling:
+    """The same of many choices of examples."""
+    return of_labels(truth, (logits > 0).astype(float))
+
+
+def wrong(truth: Targets, logits: FloatArray) -> FloatArray:
+    """How probable the surest wrong decision was held to be."""
+    said = logits > 0
+    sure = np.where(said, expit(logits), expit(-logits))
+    worst: FloatArray = np.where(said == (truth > 0), 0.0, sure).max(axis=1)
+    return worst
+
+
+def with_threshold(names: Sequence[str]) -> Sequence[str]:
+    """All of them."""
+    return names
+
+
 TASK = SequenceTask(
     name="multilabel",
     problem_type="multi_label_classification",
@@ -94,8 +129,12 @@ TASK = SequenceTask(
     label_text=labels_text,
     names=names,
     targets=targets,
-    learning=learn_by(functional.binary_cross_entropy_with_logits),
+    learning=learn_by(loss),
+    weigh=weigh,
+    thresholds=Finder(("micro_f1", "macro_f1"), with_threshold, label_thresholds),
     score=score,
+    resample=resample,
+    wrong=wrong,
     score_each=score_each,
     answer=answer,
     metrics=("macro_f1", "micro_f1"),

@@ -31,6 +31,36 @@ class Protocol(Config):
     max_length: int = Field(128, ge=4)
     """Tokens of a sequence; longer texts are cut."""
     grad_clip: float = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """What each layer's rate is of the rate of the one above (see `bertsmith.nn.depth`); as
+    all that spares what pre-training left, not for random weights."""
+    unfreeze: int = Field(0, ge=0)
+    """Layers that begin to be trained with each epoch, from the top; the first epoch is the
+    head's alone. 0: all are trained from the start. ULMFiT's is 1 (Howard & Ruder 2018,
+    section 3.3)."""
+    patience: int = Field(0, ge=0)
+    """Evaluations without a better dev score after which a run stops; the best weights are kept.
+    0: a run goes to its end, and the last ones are kept."""
+    class_weights: str = ""
+    """"balanced", or LABEL=WEIGHT with commas between; empty: all classes weigh the same."""
+    threshold: str = ""
+    """The metric that a threshold on probabilities is chosen by; empty: it is 1/2."""
+    threshold_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the training rows that are held out of training to choose it on; 0: it is chosen
+    on the dev set, whose scores are then after that choice."""
+
+    def caveats(self) -> list[str]:
+        """What the dev set decided, so that its scores are after that choice."""
+        said = []
+        if self.patience:
+            said.append("The weights are those of the best dev score, which is after that choice.")
+        if self.threshold and not self.threshold_share:
+            said.append("The threshold was chosen on the dev set, whose scores are after it.")
+        return said
+
+    def for_random_weights(self) -> Protocol:
+        """Without what only spares pre-trained ones."""
+        return self.model_copy(update={"layer_decay": 1.0, "unfreeze": 0})
 
     def optim(self) -> OptimConfig:
         """The optimizer's part."""
@@ -70,6 +100,12 @@ def choose_protocol(
         "max_length": min(usual.get("max_length", 128), model.max_position_embeddings),
     }
     protocol = validate(Protocol, defaults | chosen, where="fine-tuning")
+    _require_fit(protocol, model)
+    return protocol
+
+
+def _require_fit(protocol: Protocol, model: ModelConfig) -> None:
+    """Raise ConfigError where the model has too few positions, or the run too few epochs."""
     if protocol.max_length > model.max_position_embeddings:
         raise ConfigError(
             f"{protocol.max_length} is more than the {model.max_position_embeddings} positions "
@@ -77,7 +113,21 @@ def choose_protocol(
             where="max_length",
             mend="lower it",
         )
-    return protocol
+    if protocol.threshold_share and not protocol.threshold:
+        raise ConfigError(
+            "rows held out for no threshold",
+            where="threshold_share",
+            mend="name the metric to choose it by (threshold), such as f1",
+        )
+    layers = 1 if model.share == "all" else model.num_layers
+    if protocol.unfreeze and protocol.unfreeze * (protocol.epochs - 1) <= layers:
+        least = 1 + math.ceil((layers + 1) / protocol.unfreeze)
+        raise ConfigError(
+            f"{protocol.unfreeze} an epoch do not reach the embeddings below {layers} layers in "
+            f"{protocol.epochs} epochs",
+            where="unfreeze",
+            mend=f"raise it, or give {least} epochs or more",
+        )
 
 
 def default_lr(hidden_size: int) -> float:

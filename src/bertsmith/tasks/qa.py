@@ -22,7 +22,9 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.losses import span_loss
 from bertsmith.nn.models import HeadedEncoder, SpanModel
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
+from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores
+from bertsmith.tasks.mistakes import FILE, table_text
 from bertsmith.tasks.records import STDIN_NAME
 from bertsmith.tasks.spans import (
     STRIDE,
@@ -45,7 +47,7 @@ from bertsmith.types import FloatArray
 
 COLUMNS = Columns("question", "context", "answers")
 PREDICTIONS, NBEST = "predictions.json", "nbest_predictions.json"
-NULL_ODDS, ERRORS, EXAMPLES = "null_odds.json", "errors.tsv", "examples.json"
+NULL_ODDS, EXAMPLES = "null_odds.json", "examples.json"
 MOST_EXAMPLES = 12
 AROUND = 160
 """Characters of context on either side of an answer that is shown."""
@@ -215,6 +217,25 @@ class QuestionTask(Task[Question, EncodedQuestions]):
             language=self.language,
         )
 
+    def resampling(
+        self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
+    ) -> Resampling:
+        """By questions. A threshold that is tuned on them is the one of all of them."""
+        metrics = self.assess(model, data, outputs)
+        predictions = self.tuned(metrics).predictions(model, data.questions, data, outputs, ())
+        scores = self._scores(predictions)
+        return of_means({m: np.array([getattr(s, m) for s in scores]) for m in self.metrics})
+
+    def _scores(self, predictions: Sequence[AnswerPrediction]) -> list[Score]:
+        """Of each answer, by the rules of the questions' set."""
+        has_impossible = any(one.question.is_impossible for one in predictions)
+        return [
+            score_answer(
+                one.question, one.text, has_impossible=has_impossible, language=self.language
+            )
+            for one in predictions
+        ]
+
     def tuned(self, metrics: Any) -> QuestionTask:
         """With the threshold of these metrics."""
         own = {**self.settings, "null_threshold": metrics.null_threshold}
@@ -258,25 +279,23 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         ]
 
     def files(
-        self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
+        self,
+        model: HeadedEncoder,
+        data: EncodedQuestions,
+        outputs: FloatArray,
+        names: Sequence[str],
     ) -> Mapping[str, str]:
         """The dev set's answers as the official scripts take them, n best, and the mistakes."""
         predictions = self.predictions(model, data.questions, data, outputs, ())
-        has_impossible = any(question.is_impossible for question in data.questions)
-        scores = [
-            score_answer(
-                one.question, one.text, has_impossible=has_impossible, language=self.language
-            )
-            for one in predictions
-        ]
+        scores = self._scores(predictions)
         ids = [one.question.id for one in predictions]
         files = {
             PREDICTIONS: _dumps({i: one.text for i, one in zip(ids, predictions, strict=True)}),
             NBEST: _dumps({i: one.nbest for i, one in zip(ids, predictions, strict=True)}),
-            ERRORS: _errors(predictions, scores),
+            FILE: _errors(predictions, scores),
             EXAMPLES: _dumps(_examples(predictions, scores)),
         }
-        if has_impossible:
+        if any(question.is_impossible for question in data.questions):
             odds = {i: one.found.null_difference for i, one in zip(ids, predictions, strict=True)}
             files[NULL_ODDS] = _dumps(odds)
         return files
@@ -298,8 +317,7 @@ def _errors(predictions: Sequence[AnswerPrediction], scores: Sequence[Score]) ->
     """Those not exactly right: the worst first, and of equals the surest."""
     wrong = [(p, s) for p, s in zip(predictions, scores, strict=True) if not s.exact]
     wrong.sort(key=lambda pair: (pair[1].f1, -pair[0].probability))
-    rows = [("id", "f1", "probability", "question", "answer", "right")]
-    rows += [
+    rows = [
         (
             one.question.id,
             f"{score.f1:.3f}",
@@ -310,7 +328,7 @@ def _errors(predictions: Sequence[AnswerPrediction], scores: Sequence[Score]) ->
         )
         for one, score in wrong
     ]
-    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
+    return table_text(("id", "f1", "probability", "question", "answer", "right"), rows)
 
 
 def _examples(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
@@ -19,6 +20,7 @@ from torch.nn.utils import parametrize
 from bertsmith.errors import DataError
 from bertsmith.nn.models import SequenceClassifier
 from bertsmith.tasks.labels import require_rows
+from bertsmith.tasks.many_scores import Resampling, of_numbers
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_numbers
 from bertsmith.tasks.sequences import SequenceTask, Target, Targets, TaskLoss
 from bertsmith.tasks.tables import TextRow
@@ -75,6 +77,17 @@ def answer(logits: FloatArray, labels: Sequence[str]) -> dict[str, Any]:
     return {"label": float(logits[0])}
 
 
+def resample(truth: Targets, logits: FloatArray) -> Resampling:
+    """The same of many choices of examples."""
+    return of_numbers(truth, logits[:, 0])
+
+
+def wrong(truth: Targets, logits: FloatArray) -> FloatArray:
+    """How far away an answer is."""
+    distance: FloatArray = np.abs(logits[:, 0] - truth)
+    return distance
+
+
 class _Affine(nn.Module):
     """x * scale + shift."""
 
@@ -95,7 +108,7 @@ def standardised(model: SequenceClassifier, numbers: Targets) -> Iterator[TaskLo
     """
     layer, scale = model.head.classifier, float(numbers.std())
 
-    def loss(logits_B1: Tensor, numbers_B: Tensor) -> Tensor:
+    def loss(logits_B1: Tensor, numbers_B: Tensor, weights: Tensor) -> Tensor:
         return functional.mse_loss(logits_B1.squeeze(1) / scale, numbers_B / scale)
 
     parametrize.register_parametrization(layer, "weight", _Affine(scale, 0.0))
@@ -116,6 +129,8 @@ TASK = SequenceTask(
     targets=targets,
     learning=standardised,
     score=score,
+    resample=resample,
+    wrong=wrong,
     score_each=score_each,
     answer=answer,
     metrics=("spearman", "pearson"),

@@ -10,21 +10,26 @@ All of them put a SequenceHead on the encoder.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from bertsmith.config import ModelConfig
 from bertsmith.errors import ConfigError
-from bertsmith.nn.models import HeadedEncoder, SequenceClassifier
-from bertsmith.tasks.base import Encoded, Objective, Prediction, Task
+from bertsmith.nn.models import HeadedEncoder, SequenceClassifier, model_device
+from bertsmith.tasks.base import Encoded, Objective, Prediction, Setting, Task
+from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
+from bertsmith.tasks.mistakes import FILE, table_text
+from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.records import TableKind, stdin_lines
 from bertsmith.tasks.tables import (
     Columns,
@@ -37,19 +42,32 @@ from bertsmith.tasks.tables import (
     read_table,
     require_pairs,
 )
+from bertsmith.tasks.thresholds import Finder, offsets
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example, FloatArray
 
 ENCODE_ROWS = 4096
 """Rows tokenised at a time."""
+MOST_MISTAKES = 200
+"""In errors.tsv."""
+CUTS = "thresholds"
+"""Their key in `settings`."""
 
 Target = int | float | tuple[float, ...]
 """A class number, a number, or a 1.0 for each label that holds and a 0.0 for each that does not."""
 Targets = npt.NDArray[Any]
 """The targets of N examples: (N,) int64, (N,) float64 or (N, labels) float64."""
 
-TaskLoss = Callable[[Tensor, Tensor], Tensor]
-"""(logits (B, names), targets) -> the mean over the batch."""
+TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(logits (B, names), targets, weights (names,), or (0,) where all weigh the same) -> the mean over
+the batch."""
+
+
+@dataclass(frozen=True)
+class EncodedTexts(Encoded):
+    """Texts, an example for each."""
+
+    rows: Sequence[TextRow] = ()
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,17 @@ class SequenceTask(Task[TextRow, Encoded]):
     """(rows, names, file, whose names they are) -> a target a row. Raises DataError."""
     learning: Callable[[SequenceClassifier, Targets], AbstractContextManager[TaskLoss]]
     """(model, training targets) -> a context to train the model in, with its loss."""
+    weigh: Callable[[str, Sequence[str], Targets], FloatArray] | None = None
+    """(`Protocol.class_weights`, names, training targets) -> (names,), where there are classes to
+    weigh. Raises ConfigError."""
+    thresholds: Finder | None = None
+    """Where probabilities have thresholds."""
     score: Callable[[Targets, FloatArray], Metrics]
     """(targets, logits (N, names)) -> metrics."""
+    resample: Callable[[Targets, FloatArray], Resampling]
+    """(targets, logits (N, names)) -> the same of many choices of examples."""
+    wrong: Callable[[Targets, FloatArray], FloatArray]
+    """(targets, logits (N, names)) -> (N,) how wrong each answer is; 0: it is right."""
     score_each: Callable[[Targets, FloatArray, Sequence[str]], list[ClassScores]]
     """(targets, logits (N, names), names) -> how well each name is told; may be empty."""
     answer: Callable[[FloatArray, Sequence[str]], dict[str, Any]]
@@ -155,6 +182,39 @@ class SequenceTask(Task[TextRow, Encoded]):
         """See Task."""
         return self.targets(data.rows, names, str(data.path), known_to)
 
+    def for_protocol(
+        self, protocol: Protocol, names: Sequence[str], truths: Sequence[Target]
+    ) -> Task[TextRow, Encoded]:
+        """See Task, `weigh`."""
+        if self.weigh is None:
+            self.refuse(protocol, "class_weights")
+        if self.thresholds is None:
+            self.refuse(protocol, "threshold")
+        elif protocol.threshold:
+            self.thresholds.require(protocol.threshold, names)
+        if self.weigh is None or not protocol.class_weights:
+            return self
+        weights = self.weigh(protocol.class_weights, names, np.array(truths))
+        return replace(self, class_weights=tuple(weights.tolist()))
+
+    def restored(self, settings: Mapping[str, Setting], names: Sequence[str]) -> SequenceTask:
+        """See Task. Raises ConfigError where its thresholds do not fit."""
+        if self.thresholds is not None and CUTS in settings:
+            self.thresholds.require_sound(settings[CUTS], names)
+        return replace(self, settings={**self.settings, **settings})
+
+    def with_threshold(self, metric: str, data: Encoded, outputs: FloatArray) -> SequenceTask:
+        """See Task, `thresholds`."""
+        assert self.thresholds is not None
+        cuts = self.thresholds.find(metric, targets_of(data.examples), outputs)
+        return replace(self, settings={**self.settings, CUTS: cuts})
+
+    def decided(self, logits: FloatArray) -> FloatArray:
+        """Logits (N, names), moved by the thresholds: what is said is what is above 0, or the
+        greatest."""
+        cuts = self.settings.get(CUTS) if self.thresholds is not None else None
+        return logits - offsets(cuts, logits.shape[-1]) if isinstance(cuts, list) else logits
+
     def described(self, train: Labelled[TextRow], names: Sequence[str]) -> str:
         """The columns, and the number of labels."""
         columns = train.columns
@@ -170,7 +230,8 @@ class SequenceTask(Task[TextRow, Encoded]):
         truths: Sequence[Target] | None = None,
     ) -> Encoded:
         """See `encode_rows`."""
-        return encode_rows(rows, tokenizer, max_length, truths)
+        encoded = encode_rows(rows, tokenizer, max_length, truths)
+        return EncodedTexts(encoded.examples, encoded.is_truncated, rows=rows)
 
     def network(self, config: ModelConfig, outputs: int, dropout: float) -> SequenceClassifier:
         """An encoder and a SequenceHead."""
@@ -180,18 +241,46 @@ class SequenceTask(Task[TextRow, Encoded]):
     def objective(self, model: HeadedEncoder, train: Encoded) -> Iterator[Objective]:
         """See `learning`."""
         assert isinstance(model, SequenceClassifier)
+        weights = torch.tensor(self.class_weights, device=model_device(model))
         with self.learning(model, targets_of(train.examples)) as loss:
-            yield lambda logits, batch: loss(logits, batch.targets["labels"])
+            yield lambda logits, batch: loss(logits, batch.targets["labels"], weights)
 
     def assess(self, model: HeadedEncoder, data: Encoded, outputs: FloatArray) -> Metrics:
         """See `score`."""
-        return self.score(targets_of(data.examples), outputs)
+        return self.score(targets_of(data.examples), self.decided(outputs))
+
+    def resampling(self, model: HeadedEncoder, data: Encoded, outputs: FloatArray) -> Resampling:
+        """By texts. See `resample`."""
+        return self.resample(targets_of(data.examples), self.decided(outputs))
+
+    def files(
+        self, model: HeadedEncoder, data: Encoded, outputs: FloatArray, names: Sequence[str]
+    ) -> Mapping[str, str]:
+        """errors.tsv: how wrong, what is right, what is said."""
+        assert isinstance(data, EncodedTexts)
+        wrong = self.wrong(targets_of(data.examples), self.decided(outputs))
+        worst = np.argsort(-wrong, kind="stable")[: min(MOST_MISTAKES, np.count_nonzero(wrong))]
+        predictions = self.predictions(model, data.rows, data, outputs, names)
+        pairs = ["pair"] if any(row.pair is not None for row in data.rows) else []
+        rows = [
+            [
+                str(one.line),
+                f"{wrong[place]:.4g}",
+                one.row.label,
+                _told(one.label),
+                one.row.text,
+                *([one.row.pair or ""] if pairs else []),
+            ]
+            for place in worst
+            for one in [predictions[place]]
+        ]
+        return {FILE: table_text(["line", "wrong", "right", "said", "text", *pairs], rows)}
 
     def assess_each(
         self, model: HeadedEncoder, data: Encoded, outputs: FloatArray, names: Sequence[str]
     ) -> list[ClassScores]:
         """See `score_each`."""
-        return self.score_each(targets_of(data.examples), outputs, names)
+        return self.score_each(targets_of(data.examples), self.decided(outputs), names)
 
     def predictions(
         self,
@@ -201,18 +290,37 @@ class SequenceTask(Task[TextRow, Encoded]):
         outputs: FloatArray,
         names: Sequence[str],
     ) -> list[SequencePrediction]:
-        """See `answer`."""
+        """See `answer`. Probabilities are as they are, whatever the thresholds."""
         return [
-            SequencePrediction(row, own, self.answer(own, names), truncated)
+            SequencePrediction(row, own, self._answer(own, names), truncated)
             for row, truncated, own in zip(rows, data.is_truncated, outputs, strict=True)
         ]
+
+    def _answer(self, logits: FloatArray, names: Sequence[str]) -> dict[str, Any]:
+        said = self.answer(logits, names)
+        if CUTS in self.settings:
+            said |= {"label": self.answer(self.decided(logits), names)["label"]}
+        return said
+
+
+def _told(answer: Any) -> str:
+    """A class, labels or a number, as one would write it in a table."""
+    if isinstance(answer, list):
+        return ",".join(answer)
+    return f"{answer:.4g}" if isinstance(answer, float) else str(answer)
 
 
 def learn_by(
     loss: TaskLoss,
 ) -> Callable[[SequenceClassifier, Targets], AbstractContextManager[TaskLoss]]:
     """`SequenceTask.learning` where nothing but the loss is needed."""
-    return lambda model, targets: nullcontext(loss)
+    return partial(_learn_by, loss)
+
+
+def _learn_by(
+    loss: TaskLoss, model: SequenceClassifier, targets: Targets
+) -> AbstractContextManager[TaskLoss]:
+    return nullcontext(loss)
 
 
 def targets_of(examples: list[Example]) -> Targets:

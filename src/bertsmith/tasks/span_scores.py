@@ -7,7 +7,7 @@ all spans. Both sides may be any sequences of tags (see `bertsmith.tasks.schemes
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from bertsmith.tasks.metrics import ClassScores, Metrics
-from bertsmith.tasks.schemes import spans_of
-from bertsmith.types import IntArray
+from bertsmith.tasks.schemes import Span, spans_of
+from bertsmith.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,7 @@ def score_spans(
     0 where there is nothing to divide by.
     """
     found, right, there = Counter[str](), Counter[str](), Counter[str]()
-    for begin, end in pairwise(np.cumsum([0, *lengths]).tolist()):
-        true_spans = set(spans_of([names[tag] for tag in truth[begin:end]]))
-        spans = set(spans_of([names[tag] for tag in predicted[begin:end]]))
+    for true_spans, spans in _by_sentence(truth, predicted, lengths, names):
         for counter, some in ((there, true_spans), (found, spans), (right, true_spans & spans)):
             counter.update(span.label for span in some)
     total = _scores("", right.total(), found.total(), there.total())
@@ -61,6 +59,27 @@ def score_spans(
         types=[_scores(label, right[label], found[label], there[label]) for label in types],
         confusion_matrix=confusion_matrix(truth, predicted, labels=np.arange(len(names))).tolist(),
     )
+
+
+def span_counts(
+    truth: IntArray, predicted: IntArray, lengths: IntArray, names: Sequence[str]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(sentences,) the spans of each that are right, that are there, and that are found."""
+    counts = [
+        (len(true_spans & spans), len(true_spans), len(spans))
+        for true_spans, spans in _by_sentence(truth, predicted, lengths, names)
+    ]
+    right, there, found = np.array(counts, dtype=float).reshape(-1, 3).T
+    return right, there, found
+
+
+def _by_sentence(
+    truth: IntArray, predicted: IntArray, lengths: IntArray, names: Sequence[str]
+) -> Iterator[tuple[set[Span], set[Span]]]:
+    """The true spans of each sentence, and the predicted ones."""
+    for begin, end in pairwise(np.cumsum([0, *lengths]).tolist()):
+        true_spans = set(spans_of([names[tag] for tag in truth[begin:end]]))
+        yield true_spans, set(spans_of([names[tag] for tag in predicted[begin:end]]))
 
 
 def _scores(label: str, right: int, found: int, there: int) -> ClassScores:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from torch import Tensor
-from torch.nn import functional
 
 from bertsmith.config import ModelConfig
 from bertsmith.data.loader import ListSource, sequential_batches
@@ -28,9 +27,21 @@ from bertsmith.nn.crf import Rules
 from bertsmith.nn.features import AnyTagger, FeatureTagger, Layers, TaggerKind, tagger_of
 from bertsmith.nn.models import HeadedEncoder, is_word, model_device, word_counts
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
+from bertsmith.tasks.class_weights import weigh_classes
+from bertsmith.tasks.classify import loss as class_loss
 from bertsmith.tasks.conll import open_sentences, read_sentences
 from bertsmith.tasks.labels import in_order, require_known
+from bertsmith.tasks.many_scores import (
+    Resampling,
+    class_scores,
+    class_tables,
+    of_spans,
+    of_sums,
+    one_hot,
+)
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_classes, score_each_class
+from bertsmith.tasks.mistakes import FILE
+from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.schemes import (
     OUTSIDE,
     Scheme,
@@ -44,7 +55,7 @@ from bertsmith.tasks.schemes import (
     tags_of,
 )
 from bertsmith.tasks.sentences import Sentence, sentence_of
-from bertsmith.tasks.span_scores import SpanMetrics, score_spans
+from bertsmith.tasks.span_scores import SpanMetrics, score_spans, span_counts
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.tasks.tagging_errors import worst_mistakes
 from bertsmith.tasks.windows import EncodedSentences, encode_sentences
@@ -195,6 +206,29 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
                 mend="name the column of the tags with --label-column",
             )
 
+    def for_protocol(
+        self, protocol: Protocol, names: Sequence[str], truths: Sequence[Sequence[int]]
+    ) -> Task[Sentence, EncodedSentences]:
+        """Tags weigh as classes do, without a CRF. See Task."""
+        if self.settings.get("features") and (protocol.unfreeze or protocol.layer_decay < 1):
+            raise ConfigError(
+                "the encoder is frozen throughout",
+                where="unfreeze" if protocol.unfreeze else "layer_decay",
+                mend="leave it out, or --features",
+            )
+        self.refuse(protocol, "threshold")
+        if not protocol.class_weights:
+            return self
+        if self.settings.get("crf"):
+            raise ConfigError(
+                "a CRF scores whole sentences, not classes",
+                where="class_weights",
+                mend="leave it out, or --crf",
+            )
+        counts = np.bincount([tag for tags in truths for tag in tags], minlength=len(names))
+        weights = weigh_classes(protocol.class_weights, names, counts.astype(float))
+        return replace(self, class_weights=tuple(weights.tolist()))
+
     def described(self, train: Labelled[Sentence], names: Sequence[str]) -> str:
         """The columns, the number of labels, and their scheme."""
         columns, found = train.columns, scheme_of(train.rows, str(train.path))
@@ -245,9 +279,10 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
     def objective(self, model: HeadedEncoder, train: EncodedSentences) -> Iterator[Objective]:
         """Cross entropy, or the CRF's negative log-likelihood, over the number of words."""
         crf = cast(AnyTagger, model).head.crf
+        weights = torch.tensor(self.class_weights, device=model_device(model))
 
         def cross_entropy(logits_WK: Tensor, batch: Batch) -> Tensor:
-            return functional.cross_entropy(logits_WK, batch.targets["tags"][is_word(batch)])
+            return class_loss(logits_WK, batch.targets["tags"][is_word(batch)], weights)
 
         def likelihood(emissions_WK: Tensor, batch: Batch) -> Tensor:
             assert crf is not None
@@ -264,6 +299,19 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
         if self.scheme == "plain":
             return score_classes(data.tags, predicted, len(self.names))
         return score_spans(data.tags, predicted, data.lengths, self.names)
+
+    def resampling(
+        self, model: HeadedEncoder, data: EncodedSentences, outputs: FloatArray
+    ) -> Resampling:
+        """By sentences, whose words hang together."""
+        assert data.tags is not None
+        predicted, _ = self.decode(model, data.lengths, outputs)
+        if self.scheme != "plain":
+            return of_spans(*span_counts(data.tags, predicted, data.lengths, self.names))
+        tables = class_tables(data.tags, predicted, len(self.names))
+        places = np.repeat(np.arange(len(data.lengths)), data.lengths)
+        by_sentence = one_hot(places, len(data.lengths)).T @ tables
+        return of_sums(by_sentence, lambda sums: class_scores(*np.split(sums, 3, axis=1)))
 
     def assess_each(
         self,
@@ -330,11 +378,15 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
         return tuple(spans_of(tags))
 
     def files(
-        self, model: HeadedEncoder, data: EncodedSentences, outputs: FloatArray
+        self,
+        model: HeadedEncoder,
+        data: EncodedSentences,
+        outputs: FloatArray,
+        names: Sequence[str],
     ) -> Mapping[str, str]:
         """errors.tsv: the worst mistakes."""
         predictions = self.predictions(model, data.sentences, data, outputs, self.names)
-        return {"errors.tsv": worst_mistakes(predictions, self.spans)}
+        return {FILE: worst_mistakes(predictions, self.spans)}
 
 
 def tagging(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bertsmith.tasks.mistakes import table_text
 from bertsmith.tasks.schemes import Span
 
 if TYPE_CHECKING:
@@ -31,16 +32,13 @@ def worst_mistakes(
         surest = max(float(prediction.probabilities[place]) for place in places)
         cells = [str(sentence.line), f"{surest:.4f}"]
         cells += [_told(some, sentence.words) for some in (missed, wrong)]
-        rows.append((surest, [*cells, _plain(sentence.text)]))
+        rows.append((surest, [*cells, sentence.text]))
     rows.sort(key=lambda row: -row[0])
-    return "".join("\t".join(cells) + "\n" for cells in (COLUMNS, *(c for _, c in rows[:MOST])))
+    return table_text(COLUMNS, [cells for _, cells in rows[:MOST]])
 
 
 def _told(spans: set[Span], words: Sequence[str]) -> str:
     """Each as TYPE: words."""
-    told = (f"{span.label}: {' '.join(words[span.begin : span.end])}" for span in sorted(spans))
-    return _plain("; ".join(told))
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return "; ".join(
+        f"{span.label}: {' '.join(words[span.begin : span.end])}" for span in sorted(spans)
+    )
