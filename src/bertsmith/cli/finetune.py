@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bertsmith.cli.options import TRAINING, apply
+from bertsmith.cli.options import CLASS_WEIGHTS, SEARCH, THRESHOLD, TRAINING, apply
 
 if TYPE_CHECKING:
     from bertsmith.tasks.base import Task
@@ -39,7 +39,7 @@ def finetune() -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING)
+@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def classify(**choices: Any) -> None:
     """Teach a model to tell classes of text apart.
 
@@ -49,7 +49,7 @@ def classify(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING)
+@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def multilabel(**choices: Any) -> None:
     """Teach a model to give a text any number of labels.
 
@@ -59,7 +59,7 @@ def multilabel(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING)
+@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH)
 def regress(**choices: Any) -> None:
     """Teach a model to give a text a number, by mean squared error.
 
@@ -84,7 +84,7 @@ def regress(**choices: Any) -> None:
     type=click.Choice(["bilstm", "linear"]),
     help="What reads them.  [default: bilstm]",
 )
-@apply(*TRAINING)
+@apply(*TRAINING, *SEARCH, CLASS_WEIGHTS)
 def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> None:
     """Teach a model to label words: names, chunks, parts of speech.
 
@@ -99,7 +99,7 @@ def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> 
 
 
 @finetune.command()
-@apply(*_TABLES, *TRAINING)
+@apply(*_TABLES, *TRAINING, *SEARCH)
 @click.option("--stride", type=int, help="Tokens from one window to the next.  [default: 128]")
 @click.option("--language", help="Whose rules answers are compared by.  [default: by the script]")
 def qa(stride: int | None, language: str | None, **choices: Any) -> None:
@@ -118,7 +118,7 @@ def qa(stride: int | None, language: str | None, **choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *TRAINING)
+@apply(*_TABLES, *TRAINING, *SEARCH)
 def choice(**choices: Any) -> None:
     """Teach a model to choose the right one of several options.
 
@@ -143,16 +143,52 @@ def _run(
 
 
 def _train(
-    task: str | Task[Any, Any], train: Path, dev: Path, model: Path, out: Path, **choices: Any
+    task: str | Task[Any, Any],
+    train: Path,
+    dev: Path,
+    model: Path,
+    out: Path,
+    search: str | None = None,
+    workers: int | None = None,
+    **choices: Any,
 ) -> None:
     from bertsmith.cli.tables import print_classes, print_confusion, print_summary
     from bertsmith.jobs import finetune as job
 
+    if search is not None:
+        _search(task, train, dev, model, out, grid=search, workers=workers, **choices)
+        return
+    if workers is not None:
+        raise click.UsageError("--workers is for --search")
     result = job.finetune(task, train, dev, model, out, **choices)
     if not result.finished:
-        click.echo("stopped; the same command again goes on from here", err=True)
-        sys.exit(result.exit_status)
+        _leave(result.exit_status)
     print_summary(result.scores)
     print_classes(result.best.get("types", ()))
     print_confusion(result.scores["labels"], result.best.get("confusion_matrix"))
     click.echo(f"{result.model}  the best of them\n{result.folder / 'report.html'}")
+
+
+def _search(
+    task: str | Task[Any, Any],
+    *paths: Path,
+    from_scratch: bool,
+    **choices: Any,
+) -> None:
+    from bertsmith.cli.tables import print_summary, print_table
+    from bertsmith.jobs.grid_search import search_grid
+    from bertsmith.report.grid_search import search_table
+
+    if from_scratch:
+        raise click.UsageError("--search is over pre-trained runs: leave out --from-scratch")
+    result = search_grid(task, *paths, **choices)
+    if not result.finished:
+        _leave(result.exit_status)
+    print_table(search_table(result.found))
+    print_summary(result.scores)
+    click.echo(f"{result.model}  the best of them\n{result.folder / 'report.html'}")
+
+
+def _leave(status: int) -> NoReturn:
+    click.echo("stopped; the same command again goes on from here", err=True)
+    sys.exit(status)

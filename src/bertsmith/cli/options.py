@@ -65,9 +65,51 @@ TRAINING = (
     click.option(
         "--max-length", type=int, help="Tokens of a text; the rest is cut.  [default: 128]"
     ),
+    click.option(
+        "--layer-decay",
+        type=float,
+        help="A layer's rate beside that of the one above, such as 0.9.",
+    ),
+    click.option(
+        "--unfreeze", type=int, help="Layers that each epoch adds to those trained, from the top."
+    ),
+    click.option(
+        "--patience",
+        type=int,
+        help="Stop after so many epochs without a better dev score, and keep the best weights.",
+    ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
 )
 """What every fine-tuning can be told."""
+
+
+CLASS_WEIGHTS = click.option(
+    "--class-weights",
+    metavar="WEIGHTS",
+    help="What an error costs: balanced, or LABEL=WEIGHT,LABEL=WEIGHT.",
+)
+THRESHOLD = (
+    click.option(
+        "--threshold", metavar="METRIC", help="Find the threshold of the best METRIC, such as f1."
+    ),
+    click.option(
+        "--threshold-share",
+        type=float,
+        help="On this share of the training texts, held out.  [default: on the dev set]",
+    ),
+)
+
+SEARCH = (
+    click.option(
+        "--search",
+        metavar="[GRID]",
+        is_flag=False,
+        flag_value="usual",
+        help="Try rates, epochs and batch sizes, and keep the best: around the values above, or "
+        "such as 'lr=1e-4,3e-4 epochs=2,4 batch_size=16,32'.",
+    ),
+    click.option("--workers", type=int, help="Runs of a search at once.  [default: by the cores]"),
+)
 
 
 def apply(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -21,7 +21,8 @@ def print_summary(scores: Mapping[str, Any]) -> None:
     from bertsmith.tasks.metrics import METRIC_NAMES
 
     unit = scores.get("unit", "texts")
-    table = Table(title=f"{scores['dev_examples']:,} dev {unit}; median (least to greatest)")
+    title = f"{scores['dev_examples']:,} dev {unit}; median (least to greatest) [95 % interval]"
+    table = Table(title=title)
     table.add_column("weights at the start")
     table.add_column("runs", justify="right")
     table.add_column("failed", justify="right")
@@ -37,8 +38,9 @@ def print_summary(scores: Mapping[str, Any]) -> None:
 
 
 def in_words(spread: Mapping[str, float]) -> str:
-    """Median (least to greatest)."""
-    return f"{spread['median']:.3f} ({spread['min']:.3f} to {spread['max']:.3f})"
+    """Median (least to greatest) [95 % interval, where there is one]."""
+    interval = f" [{spread['low']:.3f}, {spread['high']:.3f}]" if "low" in spread else ""
+    return f"{spread['median']:.3f} ({spread['min']:.3f} to {spread['max']:.3f}){interval}"
 
 
 def print_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]] | None) -> None:
@@ -68,11 +70,13 @@ def print_classes(classes: Sequence[Mapping[str, Any]]) -> None:
 
 
 def metrics_line(scores: Mapping[str, Any]) -> str:
-    """Every metric that is there."""
+    """Every metric that is there, with its interval."""
     from bertsmith.tasks.metrics import METRIC_NAMES
 
     there = ((name, shown) for name, shown in METRIC_NAMES.items() if scores.get(name) is not None)
-    return "  ".join(f"{shown} {scores[name]:.3f}" for name, shown in there)
+    intervals = scores.get("intervals", {})
+    ends = {name: f" [{low:.3f}, {high:.3f}]" for name, (low, high) in intervals.items()}
+    return "  ".join(f"{shown} {scores[name]:.3f}{ends.get(name, '')}" for name, shown in there)
 
 
 def print_table(table: page.Table) -> None:

@@ -1,0 +1,281 @@
+"""A search over learning rate, epochs and batch size, several fine-tunings at a time.
+
+OUT/
+  search.toml   every value of the search, and its points
+  points/       a fine-tuning's run folder each (see `finetune_folder`); only the best has a model
+  search.json   every point's median, range and failures; search.png and search.svg the same drawn
+  report.html   all of it to look at; README.md as text
+  model/        the best point's, by the median over its seeds; scores.json and errors.tsv are too
+
+A point is finished once its scores.json is there, and one that is not goes on where its last seed
+was: so does the search, `kill -9` included. Other points may be asked for later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import tomli_w
+
+from bertsmith.config import Config, read_toml, validate
+from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.export.weights import WEIGHTS
+from bertsmith.files import write_text_atomically
+from bertsmith.jobs.finetune import Plan, make_plan
+from bertsmith.jobs.finetune_folder import FinetuneConfig, differences
+from bertsmith.jobs.grid import USUAL, Point, make_grid
+from bertsmith.jobs.grid_workers import Job, run_jobs
+from bertsmith.report.grid_search import write_search_report
+from bertsmith.tasks.base import Task
+from bertsmith.tasks.find import find
+from bertsmith.tasks.protocol import choose_protocol
+from bertsmith.tasks.tables import Columns
+from bertsmith.text.workers import available_cores
+
+MARKER, DIVERGED = "search.toml", "diverged.json"
+KEPT = ("scores.json", "errors.tsv")
+"""Of the best point, beside its model."""
+COPIES = 8
+"""Of its weights that a fine-tuning needs memory for, about, ..."""
+BASE_BYTES = 1 << 30
+"""... and what it needs besides."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Where a search stands when the call returns."""
+
+    folder: Path
+    finished: bool
+    found: Mapping[str, Any]
+    """As search.json has it, the best point first; empty where it is not finished."""
+    scores: Mapping[str, Any]
+    """The best point's scores.json."""
+    exit_status: int
+
+    @property
+    def model(self) -> Path:
+        """The best model's folder."""
+        return self.folder / "model"
+
+
+class SearchConfig(Config):
+    """What was asked for."""
+
+    points: tuple[Point, ...]
+    base: FinetuneConfig
+    """Of every point, but for what the point has of its own."""
+
+
+def search_grid(
+    task: str | Task[Any, Any],
+    train: str | Path,
+    dev: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    grid: str = USUAL,
+    workers: int | None = None,
+    columns: Columns | None = None,
+    seeds: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **protocol: Any,
+) -> SearchResult:
+    """Fine-tune at every point of `grid` (see `make_grid`), or go on with that; keep the best.
+
+    `workers` processes at a time: as many as there are cores, and memory, on processors, else
+    one. The rest is as in `bertsmith.jobs.finetune.finetune`. Everything is checked before
+    anything is written.
+
+    Raises what `finetune` raises, and ConfigError for a grid that makes no sense, TrainingError
+    where every point diverged.
+    """
+    found = find(task) if isinstance(task, str) else task
+    if workers is not None and workers < 1:
+        raise ConfigError(f"{workers} are none", where="workers", mend="give 1 or more")
+    plan = make_plan(
+        found,
+        found.read(Path(train), columns),
+        found.read(Path(dev), columns),
+        Path(model),
+        seeds=seeds,
+        device=device,
+        precision=precision,
+        **protocol,
+    )
+    points = make_grid(grid, plan.config.protocol)
+    given = plan.config.protocol.model_dump()
+    for point in points:
+        choose_protocol(plan.source.config, len(plan.learnt), **given | point.model_dump())
+    folder, seeds = Path(out), plan.config.seeds
+    _settle(folder, SearchConfig(points=tuple(points), base=plan.config))
+    places = {point: folder / "points" / point.name for point in points}
+    chosen = {
+        "columns": columns,
+        "seeds": seeds,
+        "device": plan.config.device,
+        "precision": plan.config.precision,
+        **given,
+    }
+    jobs = {
+        point: Job(
+            (task, str(train), str(dev), str(model), str(place)),
+            chosen | point.model_dump(),
+            place / DIVERGED,
+            seeds * point.epochs,
+        )
+        for point, place in places.items()
+    }
+    if workers is None:
+        size = (Path(model) / WEIGHTS).stat().st_size
+        workers = usual_workers(len(points), size) if plan.config.device == "cpu" else 1
+
+    def prune() -> None:
+        """Drop the models of finished points that are not the best so far."""
+        for place, _ in _ranked(places, seeds, plan.task)[1:]:
+            shutil.rmtree(place / "model", ignore_errors=True)
+
+    while missing := _unfinished(places, seeds, plan.task):
+        status = run_jobs([jobs[point] for point in missing], workers, prune)
+        if status:
+            return SearchResult(folder, False, {}, {}, status)
+    return _conclude(folder, places, plan)
+
+
+def usual_workers(points: int, weights_bytes: int) -> int:
+    """As many as there are points, cores, and memory for."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    each = COPIES * weights_bytes + BASE_BYTES
+    return max(1, min(points, available_cores(), memory // each))
+
+
+def _settle(folder: Path, config: SearchConfig) -> None:
+    """Make the folder, or check that it holds a search that only has other points.
+
+    Raises ConfigError, naming what differs, where it does not.
+    """
+    saved = folder / MARKER
+    if saved.exists():
+        before = validate(SearchConfig, read_toml(saved), saved)
+        was, now = before.base.model_dump(), config.base.model_dump()
+        for key in Point.model_fields:
+            del was["protocol"][key], now["protocol"][key]
+        odd = differences(was, now)
+        if config.base.seeds < before.base.seeds:
+            odd.append(f"seeds was {before.base.seeds}, now {config.base.seeds}")
+        if odd:
+            raise ConfigError(
+                f"begun with other values: {'; '.join(odd)}",
+                where=saved,
+                mend="give the same command, or another --out",
+            )
+    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError("is there already, and is no search", where=folder, mend="give another")
+    (folder / "points").mkdir(parents=True, exist_ok=True)
+    tables = config.model_dump(mode="json", exclude_none=True)
+    write_text_atomically(saved, tomli_w.dumps(tables))
+
+
+def _scores(place: Path, seeds: int) -> dict[str, Any] | None:
+    """A point's scores.json, once it has all its seeds."""
+    path = place / "scores.json"
+    scores: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return scores if scores is not None and len(scores["runs"]) >= seeds else None
+
+
+def _ranked(
+    places: Mapping[Point, Path], seeds: int, task: Task[Any, Any]
+) -> list[tuple[Path, dict[str, Any]]]:
+    """The finished points and their scores, the best first: by the median of their merits."""
+    found = [(place, scores) for place in places.values() if (scores := _scores(place, seeds))]
+    return sorted(found, key=lambda one: -median(map(task.merit, one[1]["runs"])))
+
+
+def _unfinished(places: Mapping[Point, Path], seeds: int, task: Task[Any, Any]) -> list[Point]:
+    """The points to be trained: those not finished, then the best where its model is gone.
+
+    Raises TrainingError where every one of them diverged.
+    """
+    missing = [
+        point
+        for point, place in places.items()
+        if _scores(place, seeds) is None and not (place / DIVERGED).is_file()
+    ]
+    if missing:
+        return missing
+    ranked = _ranked(places, seeds, task)
+    if not ranked:
+        said = json.loads((next(iter(places.values())) / DIVERGED).read_text("utf-8"))
+        raise TrainingError(
+            f"every point diverged, first: {said['error']}", mend="search lower rates"
+        )
+    best = ranked[0][0]
+    if (best / "model" / "config.json").is_file():
+        return []
+    return [point for point, place in places.items() if place == best]
+
+
+def _conclude(folder: Path, places: Mapping[Point, Path], plan: Plan) -> SearchResult:
+    """search.json, the figure, the page and the best point's model, out of finished points."""
+    task, seeds = plan.task, plan.config.seeds
+    ranked = _ranked(places, seeds, task)
+    points = [_described(folder, place, scores, task) for place, scores in ranked]
+    points += [
+        {**point.model_dump(), "folder": str(place.relative_to(folder)), **_diverged(place)}
+        for point, place in places.items()
+        if _scores(place, seeds) is None
+    ]
+    best, scores = ranked[0]
+    found = {
+        **{key: scores[key] for key in ("task", "unit", "model", "train_examples", "dev_examples")},
+        "seeds": seeds,
+        "chosen_by": list(task.chosen_by),
+        "metrics": list(task.metrics),
+        "points": points,
+    }
+    for name in KEPT:
+        if (best / name).is_file():
+            write_text_atomically(folder / name, (best / name).read_text("utf-8"))
+    _copy_folder(best / "model", folder / "model")
+    write_text_atomically(folder / "search.json", json.dumps(found, indent=1) + "\n")
+    write_search_report(folder, found)
+    return SearchResult(folder, True, found, scores, 0)
+
+
+def _described(
+    folder: Path, place: Path, scores: Mapping[str, Any], task: Task[Any, Any]
+) -> dict[str, Any]:
+    """A finished point, as search.json has it."""
+    runs = scores["runs"]
+    merits = [task.merit(run) for run in runs]
+    return {
+        **{key: scores["protocol"][key] for key in Point.model_fields},
+        "folder": str(place.relative_to(folder)),
+        "merit": median(merits),
+        "merits": merits,
+        "scores": scores["summary"]["pretrained"],
+        "failed": sum(run["failed"] for run in runs),
+        "seconds": sum(run["seconds"] for run in runs),
+    }
+
+
+def _diverged(place: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((place / DIVERGED).read_text("utf-8"))
+    return {"diverged": said["error"]}
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Whole, in place of what is there."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)

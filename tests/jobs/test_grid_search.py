@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bertsmith.cli.main import main
+from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.jobs import grid_search
+from bertsmith.jobs.grid import make_grid
+from bertsmith.jobs.grid_search import SearchResult, search_grid, usual_workers
+from bertsmith.jobs.predict import evaluate_file
+from bertsmith.report.grid_search import search_figure, search_table
+from bertsmith.report.page import Table
+from bertsmith.tasks.protocol import Protocol
+
+from .tiny import save_tiny_model, write_table
+
+GRID = "lr=1e-5,3e-3 epochs=2,16"
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    write_table(folder / "train.tsv", 96)
+    write_table(folder / "dev.tsv", 40, seed=1)
+    save_tiny_model(folder / "model")
+    return folder
+
+
+def run(inputs: Path, out: Path, **changes: object) -> SearchResult:
+    arguments = {"grid": GRID, "seeds": 2, "batch_size": 16, "workers": 1, **changes}
+    paths = (inputs / "train.tsv", inputs / "dev.tsv", inputs / "model", out)
+    return search_grid("classify", *paths, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def done(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    return run(inputs, tmp_path_factory.mktemp("runs") / "out")
+
+
+def test_the_usual_grid_is_around_what_one_run_would_take() -> None:
+    points = make_grid("usual", Protocol(lr=4e-5, epochs=3, batch_size=32))
+    assert len(points) == 18
+    assert {point.lr for point in points} == {2e-5, 4e-5, 8e-5}
+    assert {point.epochs for point in points} == {2, 3, 4}
+    assert {point.batch_size for point in points} == {16, 32}
+    assert len(make_grid("usual", Protocol(epochs=1, batch_size=1))) == 3
+
+
+def test_a_grid_has_all_combinations_of_what_is_named() -> None:
+    points = make_grid("lr=1e-4,3e-4 batch_size=8,8", Protocol(epochs=5))
+    assert [(p.lr, p.epochs, p.batch_size) for p in points] == [(1e-4, 5, 8), (3e-4, 5, 8)]
+    assert points[0].name == "lr0.0001-epochs5-batch8"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("lr", "'lr' names no values; write such as"),
+        ("rate=1", "no search over 'rate'"),
+        ("epoch=1", "no search over 'epoch'; did you mean 'epochs'"),
+        ("epochs=1.5", "'1.5' is no value of epochs"),
+        ("lr=1 lr=2", "lr is named twice"),
+        (" ", "no values to search over"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_one_line(text: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=f"search: {what}"):
+        make_grid(text, Protocol())
+
+
+def test_nothing_is_written_before_every_point_is_checked(inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for changes, what in (
+        ({"grid": "lr=1e-3,0"}, "lr: .* greater than 0"),
+        ({"grid": "epochs=9,2", "unfreeze": 1}, "unfreeze: 1 an epoch do not reach"),
+        ({"workers": 0}, "workers: 0 are none"),
+    ):
+        with pytest.raises(ConfigError, match=what):
+            run(inputs, out, **changes)
+    assert not out.exists()
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match="is there already, and is no search"):
+        run(inputs, tmp_path)
+
+
+def test_the_best_point_by_its_median_is_what_is_left(done: SearchResult, inputs: Path) -> None:
+    points = done.found["points"]
+    assert (points[0]["lr"], points[0]["epochs"]) == (3e-3, 16)
+    assert len(points) == 4
+    merits = [point["merit"] for point in points]
+    assert merits == sorted(merits, reverse=True)
+    assert all(len(point["merits"]) == 2 for point in points)
+    best = done.folder / points[0]["folder"]
+    assert done.scores == json.loads((best / "scores.json").read_text())
+    assert points[0]["scores"] == done.scores["summary"]["pretrained"]
+    weights = [folder / "model" / "model.safetensors" for folder in (done.folder, best)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert [path.parent for path in done.folder.glob("points/*/model")] == [best]
+    dev = evaluate_file(done.model, inputs / "dev.tsv")
+    assert dev["macro_f1"] == max(run["macro_f1"] for run in done.scores["runs"])
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == {
+        *("search.toml", "search.json", "search.png", "search.svg", "points", "model"),
+        *("report.html", "README.md", "scores.json", "errors.tsv"),
+    }
+    page = (done.folder / "report.html").read_text("utf-8")
+    assert "The best of 4 is chosen by the same 40 dev texts" in page
+    assert search_table(done.found).rows[0][:3] == ["0.003", 16, 16]
+
+
+def test_the_same_command_repeats_nothing_and_others_add_points(
+    done: SearchResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    times = {path: path.stat().st_mtime_ns for path in out.glob("points/*/runs/*")}
+    assert run(inputs, out).found == done.found
+    assert times == {path: path.stat().st_mtime_ns for path in out.glob("points/*/runs/*")}
+    more = run(inputs, out, grid="lr=3e-3 epochs=1,16")
+    assert [point["epochs"] for point in more.found["points"]] == [16, 1]
+    assert len(list(out.glob("points/*"))) == 5
+    shutil.rmtree(out / done.found["points"][0]["folder"] / "model")
+    again = run(inputs, out)
+    weights = [folder / "model" / "model.safetensors" for folder in (out, done.folder)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert [p["merit"] for p in again.found["points"]] == [p["merit"] for p in done.found["points"]]
+    with pytest.raises(ConfigError, match=r"protocol\.patience was 0, now 1; give the same"):
+        run(inputs, out, patience=1)
+    with pytest.raises(ConfigError, match="seeds was 2, now 1"):
+        run(inputs, out, seeds=1)
+
+
+def test_a_point_that_diverges_is_named_and_the_others_go_on(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finetune = grid_search.run_jobs.__globals__["finetune"]
+
+    def diverges(*arguments: object, **keywords: object) -> object:
+        if keywords["lr"] == 3e-3:
+            raise TrainingError("the loss is nan")
+        return finetune(*arguments, **keywords)
+
+    monkeypatch.setattr("bertsmith.jobs.grid_workers.finetune", diverges)
+    out = tmp_path / "out"
+    found = run(inputs, out, grid="lr=3e-3,1e-3 epochs=1", seeds=1).found
+    assert found["points"][1]["diverged"] == "the loss is nan"
+    table: Table = search_table(found)
+    assert table.rows[1][3] == "diverged"
+    assert search_figure(found).axes
+    with pytest.raises(TrainingError, match="every point diverged, first: the loss is nan"):
+        run(inputs, tmp_path / "all", grid="lr=3e-3 epochs=1", seeds=1)
+
+
+def test_workers_fit_points_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid_search, "available_cores", lambda: 8)
+    assert usual_workers(3, 10) == 3
+    assert usual_workers(100, 10) <= 8
+    assert usual_workers(100, 1 << 50) == 1
+
+
+def test_processes_that_are_killed_go_on_to_what_one_gives(
+    done: SearchResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "bertsmith", "finetune", "classify"]
+    command += ["--train", inputs / "train.tsv", "--dev", inputs / "dev.tsv"]
+    command += ["--model", inputs / "model", "--out", out, "--seeds", "2", "--batch-size", "16"]
+    command += ["--search", GRID, "--workers", "2"]
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        before = len(list(out.glob("points/*/runs/*.json")))
+        while len(list(out.glob("points/*/runs/*.json"))) == before and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=250)
+        assert process.returncode in (0, -number, 128 + number), stderr  # 0: it was done already
+        if process.returncode == 128 + signal.SIGTERM:
+            assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
+    found = run(inputs, out).found
+    ours, theirs = (
+        [{**point, "seconds": 0} for point in one["points"]] for one in (found, done.found)
+    )
+    assert ours == theirs
+    weights = [folder / "model" / "model.safetensors" for folder in (out, done.folder)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_the_verb_prints_the_table_and_refuses_what_goes_with_nothing(
+    done: SearchResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    command = ["finetune", "classify", "--train", str(inputs / "train.tsv")]
+    command += ["--dev", str(inputs / "dev.tsv"), "--model", str(inputs / "model")]
+    search = ["--search", GRID, "--seeds", "2", "--batch-size", "16"]
+    ended = CliRunner().invoke(main, [*command, "--out", str(out), *search])
+    assert ended.exit_code == 0, ended.output
+    assert "Every point, the best first" in ended.output
+    assert "the best of them" in ended.output
+    for flags, said in (
+        (["--workers", "2"], "--workers is for --search"),
+        (["--search", "--from-scratch"], "leave out --from-scratch"),
+    ):
+        refused = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "no"), *flags])
+        assert refused.exit_code == 2
+        assert said in refused.output
