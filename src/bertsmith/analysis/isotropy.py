@@ -43,11 +43,8 @@ class FittedFlow:
     likelihoods: tuple[float, ...]
     """Nats a dimension of the held-out vectors: before the first epoch, a normal distribution in
     each dimension for itself, and after each."""
-
-    @property
-    def epoch(self) -> int:
-        """The one taken; 0 where none gained anything."""
-        return int(np.argmax(self.likelihoods))
+    epoch: int
+    """The one taken; 0 where none gained anything."""
 
     @torch.no_grad()
     def __call__(self, vectors_ND: Float32Array) -> Float32Array:
@@ -100,7 +97,7 @@ def fit_flow(
     flow.calibrate(learnt)
     optimizer = torch.optim.Adam(flow.parameters(), lr=RATE)
     likelihoods = [_likelihood(flow, held)]
-    best = copy.deepcopy(flow)
+    best, taken = copy.deepcopy(flow), 0
     for epoch in range(1, EPOCHS + 1):
         order = torch.randperm(len(learnt), generator=generator)
         for part in torch.split(order, BATCH):
@@ -109,10 +106,10 @@ def fit_flow(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         likelihoods.append(_likelihood(flow, held))
-        if likelihoods[-1] >= max(likelihoods):
-            best = copy.deepcopy(flow)
+        if likelihoods[epoch] > likelihoods[taken]:
+            best, taken = copy.deepcopy(flow), epoch
         on_epoch(epoch)
-    return FittedFlow(best, kept_D, tuple(likelihoods))
+    return FittedFlow(best, kept_D, tuple(likelihoods), taken)
 
 
 @torch.no_grad()

@@ -198,6 +198,7 @@ def _read_sets(paths: Sequence[Path]) -> list[PairSet]:
         places = {text: place for place, text in enumerate(texts)}
         first, second = ([places[text] for text in side] for side in sides)
         name = f"{path.resolve().parent.name}/{path.stem}"
+        name = str(path) if name in sets else name
         ratings = np.array([float(row.label) for row in table.rows])
         sets[name] = PairSet(name, texts, first, second, ratings)
     return list(sets.values())
