@@ -138,7 +138,8 @@ def _draw_layers(axes: Axes, data: Data) -> None:
     for (name, value), colour in zip(references, SERIES[1:], strict=False):
         axes.axhline(value, color=colour, linestyle="--", linewidth=1.2, label=name)
     axes.set_xticks(range(len(cosines)))
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    highest = max([*cosines, *(value for _, value in references)])
+    axes.set_ylim(min(0.0, axes.get_ylim()[0]), max(0.1, 1.08 * highest))
     axes.set(xlabel="layer", title="mean cosine of different tokens")
     _legend(axes)
 
