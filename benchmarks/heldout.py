@@ -10,16 +10,21 @@ from bertsmith.jobs.setup import evaluate, prepare
 from bertsmith.recipes.base import find
 from bertsmith.text.corpus import Corpus
 
+HELD_OUT_SHARE = 0.01
+"""That runs leave out where nothing else is configured."""
 MASK_RATE = 0.15
 EVAL_TOKENS = 100_000
 
 
 class HeldOut:
-    """The documents of a corpus that no run on it sees, 15 % of their tokens to be predicted."""
+    """The documents of a corpus that no run on it sees, 15 % of their tokens to be predicted.
 
-    def __init__(self, corpus: Corpus) -> None:
+    They are `share` of it.
+    """
+
+    def __init__(self, corpus: Corpus, share: float = HELD_OUT_SHARE) -> None:
         changes = {
-            "data": {"mask_rate": MASK_RATE},
+            "data": {"mask_rate": MASK_RATE, "heldout_share": share},
             "budget": {"minutes": None, "tokens": 100 * EVAL_TOKENS},
             "log": {"eval_tokens": EVAL_TOKENS},
         }

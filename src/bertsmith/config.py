@@ -324,6 +324,8 @@ class LogConfig(Config):
     checkpoint_minutes: float = Field(2.0, gt=0)
     keep_checkpoints: int = Field(2, ge=2)
     """At least two: should the newest prove damaged, the one before is taken."""
+    models: int = Field(0, ge=0)
+    """Models kept over the run, evenly spread, the last at its end, to look at how it learnt."""
     fill: tuple[str, ...] = ()
     """Sentences with [MASK] that each evaluation fills in."""
 

@@ -109,6 +109,7 @@ def test_a_recipe_may_bring_a_network_that_fills_no_masks(
 
 SCHEDULE = {
     "stages": [{"share": 0.5, "masking": "token"}, {"share": 0.5, "masking": "span"}],
+    "mask_rate": 0.15,
     "final_mask_rate": 0.4,
 }
 
@@ -239,6 +240,22 @@ def test_documents_too_short_for_a_segment_are_said(corpus: Corpus, tmp_path: Pa
     short = build_corpus(texts, corpus.tokenizer(), tmp_path / "short")
     with pytest.raises(CorpusError, match=r"more text|longer, texts"):
         prepare(config("modern"), short)
+
+
+def test_models_are_kept_on_the_way(corpus: Corpus, tmp_path: Path) -> None:
+    settings = {"log": {"models": 3, "checkpoint_minutes": 1e-9}}
+    whole = pretrain(config("modern", **settings), corpus, tmp_path / "run")
+    kept = sorted((tmp_path / "run" / "models").iterdir())
+    tokens = [int(folder.name.removeprefix("tokens-")) for folder in kept]
+    assert len(kept) == 3
+    assert tokens[-1] == whole.tokens
+    assert tokens[0] == pytest.approx(whole.tokens / 3, rel=0.2)
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in kept]
+    assert weights[-1] == (whole.model / "model.safetensors").read_bytes() != weights[0]
+    load_model(kept[0] / "model")
+    plain = pretrain(config("modern"), corpus, tmp_path / "plain")
+    assert (plain.model / "model.safetensors").read_bytes() == weights[-1]
+    assert not (tmp_path / "plain" / "models").exists()
 
 
 def test_a_lost_log_is_begun_again(corpus: Corpus, tmp_path: Path) -> None:

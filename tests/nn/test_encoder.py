@@ -113,6 +113,21 @@ def test_hidden_states_end_with_the_output(config: ModelConfig) -> None:
 
 
 @ALL
+def test_what_goes_on_from_a_layer_is_what_follows_it(config: ModelConfig) -> None:
+    encoder = make(config)
+    batch = flat(random_examples([7, 5], config.type_vocab_size))
+    with torch.no_grad():
+        states = list(encoder.hidden_states(batch))
+        for layer, hidden in enumerate(states):
+            after = list(encoder.continued(batch, hidden, layer))
+            assert len(after) == config.num_layers - layer
+            for state, expected in zip(after, states[layer + 1 :], strict=True):
+                assert torch.equal(state, expected)
+        (*_, changed) = encoder.continued(batch, states[0].roll(1, 1), 0)
+        assert not torch.allclose(changed, states[-1])
+
+
+@ALL
 def test_attention_weights_are_probabilities_of_every_layer(config: ModelConfig) -> None:
     encoder = make(config)
     batch = flat(random_examples([4, 7], config.type_vocab_size))

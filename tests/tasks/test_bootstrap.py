@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from bertsmith.tasks.bootstrap import intervals, resample
+from bertsmith.tasks.bootstrap import interval_of_ratio, intervals, resample
 from bertsmith.tasks.many_scores import (
     Resampling,
     of_classes,
@@ -126,3 +126,12 @@ def test_counts_of_spans_are_those_of_the_sentences() -> None:
     counts: list[FloatArray] = list(span_counts(tags, said, np.array([3, 3]), names))
     assert [c.tolist() for c in counts] == [[0, 1], [1, 2], [1, 2]]
     assert len(spans_of(["B-X", "B-X", "I-X"])) == 2
+
+
+def test_the_interval_of_a_ratio() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    low, high = interval_of_ratio(values, np.ones(400))
+    error = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - error, abs=0.05)
+    assert high == pytest.approx(values.mean() + error, abs=0.05)
+    assert interval_of_ratio(np.array([1, 2, 3]), np.array([2, 4, 6])) == (0.5, 0.5)

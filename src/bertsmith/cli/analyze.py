@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bertsmith.cli.options import ManyValuesCommand
+from bertsmith.cli.options import ManyValuesCommand, apply
 
 _MODEL = click.option("--model", type=Path, required=True, help="A model folder.")
 _OUT = click.option("--out", type=Path, required=True, help="Folder for data, figures and page.")
@@ -132,3 +132,119 @@ def anisotropy(
         model, out, pairs=pairs, vectors=vectors, texts=texts, max_length=max_length
     )
     click.echo(f"{(out / 'anisotropy.tsv').read_text('utf-8')}report  {page}")
+
+
+_BILINGUAL = (
+    click.option(
+        "--source-text",
+        "source_texts",
+        multiple=True,
+        metavar="PATH...",
+        help="Text in the source language.",
+    ),
+    click.option(
+        "--target-text",
+        "target_texts",
+        multiple=True,
+        metavar="PATH...",
+        help="Text in the target language; no translation.",
+    ),
+)
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option("--dictionary", type=Path, help="`source target` a line, or `target @ source`.")
+@apply(*_BILINGUAL)
+@click.option("--parallel", type=Path, help="Pairs of sentences: source, a tab, target.")
+@click.option(
+    "--words",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    help="Source words to ask for.",
+)
+@click.option(
+    "--occurrences",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Sentences with a word, at most; it is the mean over them.",
+)
+@click.option(
+    "--sentences",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Pairs of sentences to ask for.",
+)
+def alignment(
+    model: Path,
+    out: Path,
+    dictionary: Path | None,
+    source_texts: tuple[str, ...],
+    target_texts: tuple[str, ...],
+    parallel: Path | None,
+    words: int,
+    occurrences: int,
+    sentences: int,
+) -> None:
+    """Ask each layer for translations: of words, of sentences, or of both.
+
+    A word is the mean of its occurrences in text of its language (Liu et al. 2020).
+    """
+    from bertsmith.jobs.alignment import analyze_alignment
+
+    page = analyze_alignment(
+        model,
+        out,
+        dictionary=dictionary,
+        source_texts=source_texts,
+        target_texts=target_texts,
+        parallel=parallel,
+        words=words,
+        occurrences=occurrences,
+        sentences=sentences,
+    )
+    click.echo(f"report  {page}")
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option(
+    "--dictionary", type=Path, required=True, help="`source target` a line, or `target @ source`."
+)
+@apply(*_BILINGUAL)
+@click.option(
+    "--sentences",
+    type=click.IntRange(min=4),
+    default=200,
+    show_default=True,
+    help="To translate; half of them only choose the factors.",
+)
+def language(
+    model: Path,
+    out: Path,
+    dictionary: Path,
+    source_texts: tuple[str, ...],
+    target_texts: tuple[str, ...],
+    sentences: int,
+) -> None:
+    """Turn one language into another by a vector, added in each layer.
+
+    Tokens of the source language are held against a dictionary (Liu et al. 2020). And the languages
+    are told apart in each layer, by one token.
+    """
+    from bertsmith.jobs.language import analyze_language
+
+    page = analyze_language(
+        model,
+        out,
+        dictionary=dictionary,
+        source_texts=source_texts,
+        target_texts=target_texts,
+        sentences=sentences,
+    )
+    click.echo(f"{(out / 'language.tsv').read_text('utf-8')}report  {page}")

@@ -6,6 +6,7 @@ OUT/
   checkpoints/    what a resumed run goes on from
   model/          the finished model in the Hugging Face format, tokenizer included
   generator/      ELECTRA's generator, likewise: a masked LM
+  models/         where log.models asks for them, tokens-N/model as it was after N tokens
   report.html     curves and samples
   README.md       what all this is
 """
@@ -39,6 +40,9 @@ from bertsmith.nn.models import sizes_of
 from bertsmith.recipes.base import find
 from bertsmith.report.run import write_run_readme, write_run_report
 from bertsmith.text.corpus import Corpus
+
+MODELS = "models"
+"""In a run folder: models kept on the way, in tokens-N/model."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def pretrain(
             StopRequest() as stop,
         ):
             try:
-                state = _train(setup, model, optimizer, recorder, stop)
+                state = _train(setup, out, model, optimizer, recorder, stop)
             except DivergenceError as error:
                 failure = recorder.diverged(error)
                 if group.leads:
@@ -129,7 +133,12 @@ def pretrain(
 
 
 def _train(
-    setup: Setup, model: nn.Module, optimizer: Optimizer, recorder: Recorder, stop: StopRequest
+    setup: Setup,
+    out: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    recorder: Recorder,
+    stop: StopRequest,
 ) -> State[Cursor]:
     """Run to the end of the budget, or of the step in which a signal came; the state then.
 
@@ -155,6 +164,11 @@ def _train(
             recorder.step(step)
             if _crosses(setup.length, before, state, setup.config.log.evaluations):
                 recorder.evaluate(model, state)
+            if _crosses(setup.length, before, state, setup.config.log.models):
+                weights = optimizer.weights()
+                if group.leads:
+                    kept = out / MODELS / f"tokens-{state.tokens:012d}"
+                    _publish(setup, kept, weights, recorder.evaluation)
             signal_number, is_due = group.largest(stop.signal_number or 0, recorder.is_due)
             if signal_number:
                 stop.signal_number = signal_number
@@ -174,7 +188,7 @@ def _crosses(length: Length, before: State[Cursor], after: State[Cursor], times:
 def _publish(
     setup: Setup, out: Path, weights: Mapping[str, Tensor], evaluation: Mapping[str, float]
 ) -> None:
-    """Write OUT/model, and what else is kept of the network, from the fp32 `weights`."""
+    """Write `out`/model, and what else is kept of the network, from the fp32 `weights`."""
     model = setup.recipe.model(setup.config.model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # shared ones once, as in `weights`

@@ -151,16 +151,27 @@ class Encoder(nn.Module):
 
         The last one is what `forward` returns: after the final norm where there is one.
         """
-        hidden_TD, layout, rotation = self._begin(batch)
+        hidden_TD = self.embeddings(batch)
+        yield hidden_TD
+        yield from self.continued(batch, hidden_TD, 0, read)
+
+    def continued(
+        self, batch: Batch, hidden_TD: Tensor, layer: int, read: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """What `hidden_states` gives after `layer`, L-layer tensors (T, D), were `hidden_TD` what
+        it gives there.
+
+        So vectors may be changed on their way up. Layer 0 is the embeddings' output.
+        """
+        layout, rotation = self._surroundings(batch, hidden_TD)
         hidden_TD = with_spare_rows(hidden_TD)
-        *earlier, last = self._depths()
-        for layer in earlier:
+        above = self._depths()[layer:]
+        for own in above[:-1]:
+            hidden_TD = own(hidden_TD, layout, rotation)
             yield hidden_TD[: batch.num_tokens]
-            hidden_TD = layer(hidden_TD, layout, rotation)
-        yield hidden_TD[: batch.num_tokens]
-        layout = replace(layout, read=read)
-        hidden_TD = self.final_norm(last(hidden_TD, layout, rotation))
-        yield layout.put_back(hidden_TD)
+        if above:
+            layout = replace(layout, read=read)
+            yield layout.put_back(self.final_norm(above[-1](hidden_TD, layout, rotation)))
 
     def attention_weights(self, batch: Batch) -> Iterator[list[Tensor]]:
         """Per layer, the attention probabilities of each sequence, (H, n, n) each."""
@@ -176,6 +187,12 @@ class Encoder(nn.Module):
 
     def _begin(self, batch: Batch) -> tuple[Tensor, Layout, tuple[Tensor, Tensor] | None]:
         hidden_TD = self.embeddings(batch)
+        return hidden_TD, *self._surroundings(batch, hidden_TD)
+
+    def _surroundings(
+        self, batch: Batch, hidden_TD: Tensor
+    ) -> tuple[Layout, tuple[Tensor, Tensor] | None]:
+        """What every layer is told beside its input."""
         is_dense = self.config.causal or self.relative is not None
         layout = Layout.build(batch.lengths, hidden_TD.device, dense=is_dense)
         if self.config.causal:
@@ -183,7 +200,7 @@ class Encoder(nn.Module):
         if self.relative is not None:
             layout = layout.biased(self.relative)
         rotation = None if self.rotary is None else self.rotary(batch.position_ids, hidden_TD.dtype)
-        return hidden_TD, layout, rotation
+        return layout, rotation
 
 
 def _share(layers: nn.ModuleList, parts: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from bertsmith.errors import DataError
 from bertsmith.files import write_text_atomically
-from bertsmith.report import anisotropy, masked, similarity
+from bertsmith.report import alignment, anisotropy, language, masked, similarity
 from bertsmith.report.images import save
 from bertsmith.report.page import Section, write_report
 
@@ -38,6 +38,8 @@ INSTRUMENTS = {
     "similarity": Instrument(similarity.figure, similarity.sections),
     "fill": Instrument(masked.figure, masked.sections),
     "anisotropy": Instrument(anisotropy.figure, anisotropy.sections),
+    "alignment": Instrument(alignment.figure, alignment.sections),
+    "language": Instrument(language.figure, language.sections),
 }
 """By name, in the order of the page."""
 

@@ -224,6 +224,7 @@ _WITH_VECTORS = (
 )
 _CONTENTS = {
     "model/": "the model and its tokenizer, in Hugging Face format",
+    "models/": "the model as it was on the way, in tokens-N/model after N tokens",
     "generator/": "ELECTRA's generator, a small masked LM, in the same format",
     "report.html": "curves, filled masks and numbers; opens in any browser, offline",
     "config.toml": "every value of the run; give it to `bertsmith pretrain` to repeat it",

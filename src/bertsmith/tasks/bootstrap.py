@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bertsmith.tasks.many_scores import Resampling, Scores
+from bertsmith.tasks.many_scores import Resampling, Scores, of_sums
+from bertsmith.types import FloatArray, IntArray
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -28,6 +29,17 @@ def intervals(
     tail = 100 * (1 - CONFIDENCE) / 2
     ends = {name: np.percentile(scores[name], [tail, 100 - tail]) for name in metrics}
     return {name: own.tolist() for name, own in ends.items()}
+
+
+def interval_of_ratio(
+    sums_N: FloatArray | IntArray, counts_N: FloatArray | IntArray
+) -> tuple[float, float]:
+    """The interval of all sums over all counts, such as hits over tokens, by drawing the N units
+    that they are of; 0 where nothing was counted."""
+    values_N2 = np.stack([sums_N, counts_N], axis=1).astype(np.float64)
+    ratio = of_sums(values_N2, lambda sums: {"ratio": sums[:, 0] / np.maximum(sums[:, 1], 1)})
+    low, high = intervals(ratio, ("ratio",))["ratio"]
+    return low, high
 
 
 def resample(resampling: Resampling, resamples: int, seed: int = _SEED) -> Scores:
