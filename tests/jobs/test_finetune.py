@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from bertsmith.errors import BertsmithError, ConfigError
 from bertsmith.export.huggingface import read_model
 from bertsmith.jobs import watch
 from bertsmith.jobs.finetune import FinetuneResult, finetune
+from bertsmith.jobs.glue import glue
 from bertsmith.jobs.predict import Predictor, evaluate_file
 from bertsmith.jobs.trainer import fit_classifier
 from bertsmith.report.scores import read_scores
@@ -245,21 +245,34 @@ def test_wrong_input_is_refused_before_anything_is_written(inputs: Path, tmp_pat
     assert not out.exists()
 
 
+STOPPED_AFTER_A_SEED = """
+import os, signal
+from bertsmith.cli.main import run
+from bertsmith.jobs.watch import Watch
+
+end = Watch.end
+
+def stopped(*arguments):
+    end(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Watch.end = stopped
+run()
+"""
+"""The command, which gets its signal at the end of the first seed, however slow the machine."""
+
+
 def test_a_stopped_run_goes_on_to_the_same_result(
     done: FinetuneResult, inputs: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "bertsmith", "finetune", "classify"]
+    command = [sys.executable, "-c", STOPPED_AFTER_A_SEED, "finetune", "classify"]
     command += ["--train", inputs / "train.tsv", "--dev", inputs / "dev.tsv"]
     command += ["--model", inputs / "post", "--out", out, "--seeds", "2", "--from-scratch"]
     command += ["--epochs", "8", "--batch-size", "16", "--lr", "3e-3"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not (out / "runs" / "pretrained-0.json").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert process.returncode == 128 + signal.SIGTERM
-    assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
+    assert process.stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
     assert not (out / "scores.json").exists()
     assert len(list((out / "checkpoints").glob("*/step-*"))) == 1
     resumed = run(inputs, out)
@@ -269,6 +282,19 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     keys = [(r["init"], r["seed"], r["step"]) for r in steps if r["kind"] == "step"]
     assert len(keys) == len(set(keys))
+
+
+def test_several_processes_are_refused(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for begin in (
+        lambda: run(inputs, tmp_path / "out"),
+        lambda: glue([inputs], inputs / "post", tmp_path / "out"),
+    ):
+        with pytest.raises(ConfigError, match="in one process, and here are 2; run it without"):
+            begin()
+    assert not (tmp_path / "out").exists()
 
 
 ONE_SEED = {"seeds": 1, "from_scratch": False}

@@ -146,6 +146,16 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         yield bucket
 
 
+def require_alone(what: str) -> None:
+    """Raise ConfigError where torchrun started several processes; `what` trains in one."""
+    if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise ConfigError(
+            f"{what} trains in one process, and here are {size}",
+            where="WORLD_SIZE",
+            mend="run it without torchrun, or with --nproc-per-node 1",
+        )
+
+
 @contextmanager
 def joined() -> Iterator[Group]:
     """The processes that torchrun started with this one, until all are done; or ALONE.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertsmith.engine.distributed import require_alone
 from bertsmith.engine.precision import Hardware, choose_hardware
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.huggingface import ModelFolder, load_tokenizer, read_model
@@ -86,8 +87,9 @@ def finetune(
     `bertsmith.jobs.finetune_folder` describes.
 
     Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
-    for a value or where `out` holds something else, TrainingError where a loss is not finite.
+    for a value, where `out` holds something else or under torchrun, TrainingError where a loss is not finite.
     """
+    require_alone("fine-tuning")
     found = find(task) if isinstance(task, str) else task
     return finetune_on(
         found,

@@ -24,6 +24,7 @@ from typing import Any
 
 import tomli_w
 
+from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.files import write_atomically, write_text_atomically
 from bertsmith.jobs.finetune import FinetuneResult, finetune_on
@@ -113,9 +114,10 @@ def glue(
     Leaves the folder that this module describes. Every file is read before anything is
     trained.
 
-    Raises ConfigError for a task or a value that makes no sense, DataError where no task is
+    Raises ConfigError for a task or a value that makes no sense or under torchrun, DataError where no task is
     there or a file is broken, ModelError and TrainingError as `finetune` does.
     """
+    require_alone("GLUE")
     folder, folders = Path(out), [Path(path) for path in data]
     wanted = find_tasks(tasks)
     found, absent = _look(wanted, folders)

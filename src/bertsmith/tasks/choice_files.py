@@ -182,14 +182,6 @@ def _checked(choice: Choice, where: str) -> Choice:
         raise DataError(
             f"{len(choice.options)} options", where=where, mend="give two or more to choose from"
         )
-    try:
-        "".join((choice.context, choice.question, *choice.options)).encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(
-            "half a surrogate pair (\\ud800 to \\udfff) in the text",
-            where=where,
-            mend="write the JSON again with proper Unicode",
-        ) from None
     if not any(option.strip() for option in choice.options):
         raise DataError("all options are empty", where=where, mend="take the question out")
     return choice

@@ -28,6 +28,7 @@ from bertsmith.text.lines import (
     decompressed,
     read_bytes,
     read_lines,
+    require_unicode,
     text_suffix,
 )
 
@@ -197,10 +198,12 @@ def _json_records(lines: Lines, name: str) -> tuple[list[str], Iterator[Record]]
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
+        spelt = json.dumps(record, ensure_ascii=False) if "\\u" in line else ""
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"not JSON ({error})", where=where, mend="write one JSON object a line"
         ) from None
     if not isinstance(record, dict):
         raise DataError("not a JSON object", where=where, mend='write {"text": "..."} a line')
+    require_unicode(spelt, where)
     return record

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from bertsmith.errors import DataError
 from bertsmith.tasks.records import STDIN_NAME, Lines, open_lines, read_records, read_text
-from bertsmith.text.lines import text_suffix
+from bertsmith.text.lines import require_unicode, text_suffix
 
 _MOST_NAMED = 5
 """Refused questions that a line names."""
@@ -170,6 +170,7 @@ def _question(
             f"{_at(at)}the id {own!r:.60} is no text", where=name, mend="give every question one"
         )
     own = str(own)
+    require_unicode(own, name, f"the id of {at}" if at else "the id")
     here = f"{at} (id {own})" if at else f"id {own}"
     text = _text(record, "question", name, here)
     if not text.strip():
@@ -308,12 +309,5 @@ def _text(record: Mapping[str, Any], key: str, name: str, at: str = "") -> str:
         raise DataError(
             f"{_at(at)}{key} is no text but {_kind(value)}", where=name, mend="write it in quotes"
         )
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{_at(at)}half a surrogate pair (\\ud800 to \\udfff) in {key}",
-            where=name,
-            mend="write the JSON again with proper Unicode",
-        ) from None
+    require_unicode(value, name, f"{key} of {at}" if at else key)
     return value

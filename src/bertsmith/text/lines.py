@@ -185,3 +185,18 @@ def decoded(content: bytes, path: Path, line: int = 1) -> str:
             mend="turn the file into UTF-8, for example with iconv",
         ) from None
     return text.removeprefix("\ufeff") if line == 1 else text
+
+
+def require_unicode(text: str, where: str | Path, what: str = "the text") -> None:
+    """Raise DataError where `text` has half a surrogate pair, which JSON spells and UTF-8 cannot.
+
+    `what` says what the text is.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            f"half a surrogate pair (\\ud800 to \\udfff) in {what}",
+            where=where,
+            mend="write the JSON again with proper Unicode",
+        ) from None

@@ -18,7 +18,13 @@ from typing import Literal, get_args
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.text.clean import split_sentences
 from bertsmith.text.docstrings import docstrings
-from bertsmith.text.lines import HashedFile, decompressed, read_lines, text_suffix
+from bertsmith.text.lines import (
+    HashedFile,
+    decompressed,
+    read_lines,
+    require_unicode,
+    text_suffix,
+)
 
 Layout = Literal["auto", "file", "blank", "lines"]
 """How a .txt holds documents.
@@ -183,7 +189,7 @@ def _jsonl_documents(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[D
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"not JSON ({error})", where=where, mend="write one JSON object a line"
             ) from None
@@ -195,14 +201,7 @@ def _jsonl_documents(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[D
                 mend='write {"text": "..."} a line',
             )
         text = record["text"]
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise DataError(
-                "half a surrogate pair (\\ud800 to \\udfff) in the text",
-                where=where,
-                mend="write the JSON again with proper Unicode",
-            ) from None
+        require_unicode(text, where)
         if text and not text.isspace():
             title = record.get("title")
             yield Document(text, title=title if isinstance(title, str) else "", source=str(path))
