@@ -46,7 +46,7 @@ def test_the_official_layouts(folder: Path, name: str) -> None:
         assert place is not None
         assert not place[1].note
         rows = read_rows(task, *place)
-        assert (len(rows.table.rows), rows.left_out) == (expected[split], 0)
+        assert (len(rows.table.rows), rows.left_out) == (expected[split], [])
         labels = task.task.names(rows.table.rows, "", "score")
         targets = task.task.targets(rows.table.rows, labels, "", "")
         assert len(set(targets)) == len({row.label for row in rows.table.rows}) > 1
@@ -87,7 +87,7 @@ def test_broken_lines_of_qqp_are_left_out_and_counted_those_of_others_refused(
                 read_rows(task, path, place[1])
         else:
             rows = read_rows(task, path, place[1])
-            assert (len(rows.table.rows), rows.left_out) == (TRAIN, 1)
+            assert (len(rows.table.rows), len(rows.left_out)) == (TRAIN, 1)
 
 
 def test_a_label_that_is_none_of_the_task_s_is_told_with_its_line(folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_every_file_of_the_real_data() -> None:
             assert place is not None
             labelled = files is not test_files
             rows = read_rows(task, *place, labelled=labelled)
-            assert (name, len(rows.table.rows), rows.left_out) == (name, count, 0)
+            assert (name, len(rows.table.rows), rows.left_out) == (name, count, [])
             if labelled:
                 task.task.targets(
                     rows.table.rows, task.task.names(rows.table.rows, "", "x"), "", ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bertsmith.cli.options import CLASS_WEIGHTS, SEARCH, THRESHOLD, TRAINING, apply
+from bertsmith.cli.options import CLASS_WEIGHTS, COLUMNS, SEARCH, THRESHOLD, TRAINING, apply
 
 if TYPE_CHECKING:
     from bertsmith.tasks.base import Task
@@ -18,12 +18,6 @@ _TABLES = (
     click.option("--dev", required=True, type=Path, help="Labelled texts to be scored on."),
     click.option("--model", required=True, type=Path, help="A pre-trained model's folder."),
     click.option("--out", required=True, type=Path, help="Where the results go."),
-)
-_COLUMNS = (
-    click.option("--text-column", help="Name, or number from 1, of the text's column."),
-    click.option("--pair-column", help="... of the second text's, for pairs."),
-    click.option("--label-column", help="... of the label's."),
-    click.option("--no-header", is_flag=True, help="The first line is data already."),
 )
 
 
@@ -39,7 +33,7 @@ def finetune() -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
+@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def classify(**choices: Any) -> None:
     """Teach a model to tell classes of text apart.
 
@@ -49,7 +43,7 @@ def classify(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
+@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def multilabel(**choices: Any) -> None:
     """Teach a model to give a text any number of labels.
 
@@ -59,7 +53,7 @@ def multilabel(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *_COLUMNS, *TRAINING, *SEARCH)
+@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH)
 def regress(**choices: Any) -> None:
     """Teach a model to give a text a number, by mean squared error.
 

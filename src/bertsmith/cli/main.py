@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "vocab": ("bertsmith.cli.vocab:vocab", "Add a domain's words to a model."),
     "corpus": ("bertsmith.cli.corpus:corpus", "Turn text into a token corpus on disk."),
     "pretrain": ("bertsmith.cli.pretrain:pretrain", "Pre-train a model on a corpus."),
+    "check": ("bertsmith.cli.check:check", "Look at labelled data before training."),
     "finetune": ("bertsmith.cli.finetune:finetune", "Fine-tune a model on labelled text."),
     "glue": ("bertsmith.cli.glue:glue", "Fine-tune on all of GLUE, and write the submission."),
     "predict": ("bertsmith.cli.predict:predict", "Label texts with a fine-tuned model."),

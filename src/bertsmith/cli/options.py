@@ -56,6 +56,13 @@ LAYOUT = click.option(
     help="How a .txt holds documents: one a file; blank lines between them; a sentence a line, "
     "blank lines between documents.",
 )
+COLUMNS = (
+    click.option("--text-column", help="Name, or number from 1, of the text's column."),
+    click.option("--pair-column", help="... of the second text's, for pairs."),
+    click.option("--label-column", help="... of the label's."),
+    click.option("--no-header", is_flag=True, help="The first line is data already."),
+)
+"""Of a table."""
 TRAINING = (
     click.option("--seeds", type=int, help="How many runs; 3 below 10,000 examples, else 1."),
     click.option("--from-scratch", is_flag=True, help="The same from random weights, to compare."),

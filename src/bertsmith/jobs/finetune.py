@@ -87,7 +87,8 @@ def finetune(
     `bertsmith.jobs.finetune_folder` describes.
 
     Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
-    for a value, where `out` holds something else or under torchrun, TrainingError where a loss is not finite.
+    for a value, where `out` holds something else or under torchrun, TrainingError where a loss
+    is not finite.
     """
     require_alone("fine-tuning")
     found = find(task) if isinstance(task, str) else task

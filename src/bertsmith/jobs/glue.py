@@ -86,7 +86,7 @@ class _Found:
                 "file": str(path),
                 "rows": len(rows.table.rows),
                 "official_rows": official.get(name),
-                "left_out": rows.left_out,
+                "left_out": len(rows.left_out),
                 "note": file.note,
             }
         for name, (path, _) in self.tests.items():
@@ -114,8 +114,8 @@ def glue(
     Leaves the folder that this module describes. Every file is read before anything is
     trained.
 
-    Raises ConfigError for a task or a value that makes no sense or under torchrun, DataError where no task is
-    there or a file is broken, ModelError and TrainingError as `finetune` does.
+    Raises ConfigError for a task or a value that makes no sense and under torchrun, DataError
+    where no task is there or a file is broken, ModelError and TrainingError as `finetune` does.
     """
     require_alone("GLUE")
     folder, folders = Path(out), [Path(path) for path in data]

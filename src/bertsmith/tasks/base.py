@@ -25,6 +25,7 @@ from bertsmith.config import ModelConfig
 from bertsmith.data.loader import ListSource
 from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder
+from bertsmith.tasks.check import Finding, Item
 from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.protocol import Protocol
@@ -125,6 +126,14 @@ class Task(ABC, Generic[RowT, EncodedT]):
     @abstractmethod
     def row_of(self, text: str) -> RowT:
         """A bare text as a row. Raises DataError where a text alone is none."""
+
+    @abstractmethod
+    def items(self, rows: Sequence[RowT]) -> list[Item]:
+        """What `bertsmith check data` compares of each row; its label where it has one."""
+
+    def oddities(self, data: Labelled[RowT]) -> list[Finding]:
+        """What only rows of this kind can have wrong, all of it."""
+        return []
 
     @abstractmethod
     def suited(self, train: Labelled[RowT]) -> Task[RowT, EncodedT]:

@@ -24,6 +24,7 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.losses import choice_loss
 from bertsmith.nn.models import ChoiceModel, HeadedEncoder
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Task
+from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.choice_files import Choice, read_choices
 from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores, Metrics
@@ -109,6 +110,28 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
     def row_of(self, text: str) -> Choice:
         """See Task."""
         raise DataError("a text alone has no options", mend="give question and options, as JSON")
+
+    def items(self, rows: Sequence[Choice]) -> list[Item]:
+        """See Task. The places of the right option are counted."""
+        return [
+            Item(
+                choice.line,
+                (choice.context, choice.question, *sorted(choice.options)),
+                "" if choice.right is None else choice.options[choice.right],
+                () if choice.right is None else (f"option {choice.right + 1}",),
+                choice.context,
+            )
+            for choice in rows
+        ]
+
+    def oddities(self, data: Labelled[Choice]) -> list[Finding]:
+        """Questions that have an option twice."""
+        twice = (
+            Place(choice.line, choice.question)
+            for choice in data.rows
+            if len({" ".join(option.split()) for option in choice.options}) < len(choice.options)
+        )
+        return single("equal options", "warning", "have the same option twice", twice)
 
     def suited(self, train: Labelled[Choice]) -> ChoiceTask:
         """The task itself."""

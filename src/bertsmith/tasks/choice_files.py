@@ -20,6 +20,7 @@ from bertsmith.errors import DataError
 from bertsmith.tasks.records import (
     STDIN_NAME,
     Lines,
+    listed,
     open_lines,
     read_records,
     stdin_lines,
@@ -76,7 +77,7 @@ def _of_swag(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
     if missing or len(endings) < 2:
         what = f"no column {', '.join(map(repr, missing))}" if missing else "no columns ending0 ..."
         raise DataError(
-            f"{what}; there are: {', '.join(map(repr, names[:12]))}",
+            f"{what}; there are: {listed(names)}",
             where=name,
             mend="give SWAG's columns: sent1, sent2, ending0, ending1 ... and label",
         )
@@ -90,6 +91,7 @@ def _of_swag(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
 
 def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
     answers = open_lines(path.with_suffix(".ans")) if labelled else iter(())
+    count = 0
     for line, text in open_lines(path):
         if not text:
             continue
@@ -102,6 +104,7 @@ def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
                 mend="give id, author, story, and 4 times a question and its 4 options",
             )
         letters = _letters(next(answers, None), path.with_suffix(".ans"), where) if labelled else ""
+        count += 1
         story = fields[2].replace("\\newline", "\n").replace("\\tab", "\t")
         for number in range(QUESTIONS):
             begin = 3 + number * (1 + len(_LETTERS))
@@ -111,7 +114,7 @@ def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
             options = tuple(fields[begin + 1 : begin + 1 + len(_LETTERS)])
             right = _LETTERS.index(letters[number]) if labelled else None
             yield _checked(Choice(story, question.strip(), options, right, kind, line), where)
-    if labelled and (more := next(answers, None)) is not None and more[1]:
+    if count and (more := next(answers, None)) is not None and more[1]:
         raise DataError(
             "more answers than stories",
             where=f"{path.with_suffix('.ans')}:{more[0]}",
@@ -158,8 +161,9 @@ def _of_records(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
 
 def _field(record: Mapping[str, Any], key: str, where: str) -> Any:
     if key not in record:
-        there = ", ".join(map(repr, list(record)[:8])) or "nothing"
-        raise DataError(f"no {key!r}; there are: {there}", where=where, mend=f"give it {key!r}")
+        raise DataError(
+            f"no {key!r}; there are: {listed(record)}", where=where, mend=f"give it {key!r}"
+        )
     return record[key]
 
 
@@ -168,7 +172,8 @@ def _number(value: Any, options: Sequence[str], where: str) -> int:
     if isinstance(value, str) and options.count(value) == 1:
         return list(options).index(value)
     text = str(value).strip()
-    if isinstance(value, bool) or not text.isdecimal() or int(text) >= len(options):
+    is_number = text.isdecimal() and len(text) < 10 and not isinstance(value, bool)
+    if not is_number or int(text) >= len(options):
         raise DataError(
             f"the label {value!r:.60} is none of the {len(options)} options",
             where=where,

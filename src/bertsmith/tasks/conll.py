@@ -128,7 +128,8 @@ def _is_word(line: str) -> bool:
 
 
 def _fields(line: str) -> list[str]:
-    return line.split("\t") if "\t" in line else line.split()
+    """A no-break space is part of a word."""
+    return line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
 
 
 def _sentences(lines: Lines, kind: Kind, columns: Columns, name: str) -> Iterator[Sentence]:

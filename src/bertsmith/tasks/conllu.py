@@ -60,7 +60,7 @@ class _Block:
             return
         has_space = "SpaceAfter=No" not in fields[-1]
         begin, _, end = fields[0].partition("-")
-        if not begin.isdecimal() or (end and not end.isdecimal()):
+        if not _is_number(begin) or (end and not _is_number(end)):
             raise DataError(
                 f"the ID {fields[0]!r:.40} is no number", where=where, mend="count words from 1"
             )
@@ -110,6 +110,10 @@ class _Block:
             surface.append((form, words[at:end], self._spaces.get(end, True)))
             at = end
         return surface
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _inside(form: str, words: tuple[str, ...], begin: int, end: int) -> list[tuple[int, int]]:

@@ -102,23 +102,22 @@ def locate(files: Sequence[GlueFile], folders: Sequence[Path]) -> tuple[Path, Gl
 
 @dataclass(frozen=True)
 class Rows:
-    """What one file holds, and how many of its lines are no whole rows."""
+    """What one file holds, and which of its lines are no whole rows."""
 
     table: Labelled[TextRow]
-    left_out: int
+    left_out: list[int]
 
 
 def read_rows(task: GlueTask, path: Path, file: GlueFile, *, labelled: bool = True) -> Rows:
     """All of a file. Raises DataError."""
-    left_out = 0
+    left_out: list[int] = []
 
     def whole() -> Lines:
-        nonlocal left_out
         for number, line in open_lines(path):
             if number == 1 or task.is_whole(line):
                 yield number, line
             else:
-                left_out += 1
+                left_out.append(number)
 
     table = read_table(
         whole(),

@@ -39,7 +39,7 @@ def label_names(rows: Sequence[TextRow], name: str) -> list[str]:
 def in_order(labels: Iterable[str]) -> list[str]:
     """Sorted; whole numbers by value."""
     labels = list(labels)
-    numbers = all(label.removeprefix("-").isdecimal() for label in labels)
+    numbers = all(len(x) < 20 and x.removeprefix("-").isdecimal() for x in labels)
     return sorted(labels, key=(lambda label: (int(label), label)) if numbers else None)
 
 

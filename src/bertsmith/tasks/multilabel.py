@@ -137,6 +137,7 @@ TASK = SequenceTask(
     wrong=wrong,
     score_each=score_each,
     answer=answer,
+    counted=split,
     metrics=("macro_f1", "micro_f1"),
     chosen_by=("micro_f1",),
 )

@@ -22,6 +22,7 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.losses import span_loss
 from bertsmith.nn.models import HeadedEncoder, SpanModel
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
+from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores
 from bertsmith.tasks.mistakes import FILE, table_text
@@ -48,6 +49,7 @@ from bertsmith.types import FloatArray
 COLUMNS = Columns("question", "context", "answers")
 PREDICTIONS, NBEST = "predictions.json", "nbest_predictions.json"
 NULL_ODDS, EXAMPLES = "null_odds.json", "examples.json"
+NO_ANSWER = "no answer"
 MOST_EXAMPLES = 12
 AROUND = 160
 """Characters of context on either side of an answer that is shown."""
@@ -140,6 +142,41 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         raise DataError(
             "a text alone is no question on a text", mend="give question and context, as JSON"
         )
+
+    def items(self, rows: Sequence[Question]) -> list[Item]:
+        """See Task. Questions with an answer are counted, and those without."""
+        return [
+            Item(
+                question.id,
+                (question.context, question.text),
+                " | ".join(sorted({answer.text for answer in question.answers})) or NO_ANSWER,
+                (NO_ANSWER if question.is_impossible else "answer",),
+                question.context,
+            )
+            for question in rows
+        ]
+
+    def oddities(self, data: Labelled[Question]) -> list[Finding]:
+        """Answers that do not stand where they should, repaired or refused."""
+        moved = (Place(q.id) for q in data.rows if q.moved)
+        lost = [q for q in data.rows if q.lost]
+        refused = (Place(q.id) for q in lost if all(answer.start < 0 for answer in q.answers))
+        some = (Place(q.id) for q in lost if any(answer.start >= 0 for answer in q.answers))
+        return [
+            *single(
+                "moved answers",
+                "warning",
+                "have an answer elsewhere than answer_start says: the nearest place is taken",
+                moved,
+            ),
+            *single(
+                "lost answers",
+                "warning",
+                "have no answer that stands in their text: they are not learnt from",
+                refused,
+            ),
+            *single("some answers lost", "note", "have an answer that is not in their text", some),
+        ]
 
     def restored(self, settings: Mapping[str, Setting], names: Sequence[str]) -> QuestionTask:
         """See Task. Always with a threshold, None where nothing was tuned. Raises ConfigError."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
@@ -154,6 +154,13 @@ def _named(
         yield line, dict(zip(names, fields, strict=True))
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names of columns or keys for an error line, however many and long they are."""
+    every = list(names)
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in every[:8])
+    return (shown or "nothing") + (f" and {len(every) - 8} more" if len(every) > 8 else "")
+
+
 def _tsv_rows(lines: Lines) -> Iterator[tuple[int, list[str]]]:
     return ((number, line.split("\t")) for number, line in lines if line)
 
@@ -176,7 +183,10 @@ def _csv_rows(lines: Lines, name: str) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             what = f"not CSV ({error})"
             mend = "close the quote that this row opens, and double the quotes inside a field"
-            if "field limit" in str(error):
+            if "new-line character" in str(error):
+                what = "a carriage return inside of a field"
+                mend = "take it out, or put double quotes around the field"
+            elif "field limit" in str(error):
                 what = f"a field of more than {MAX_LINE_BYTES:,} characters"
                 mend = "shorten the text, or close the quote that this row opens"
             raise DataError(what, where=f"{name}:{begin}", mend=mend) from None

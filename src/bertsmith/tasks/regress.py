@@ -133,6 +133,7 @@ TASK = SequenceTask(
     wrong=wrong,
     score_each=score_each,
     answer=answer,
+    counted=lambda label: (),
     metrics=("spearman", "pearson"),
     chosen_by=("pearson", "spearman"),
 )

@@ -84,21 +84,43 @@ def scheme_of(sentences: Sequence[Sentence], file: str) -> Scheme:
     Raises DataError, with file and line, for a tag that is none beside others that spell spans,
     and for spans of BIOES that are not opened or closed.
     """
+    scheme, strange = _kind(sentences)
+    if scheme == "plain":
+        return scheme
+    for tag in sorted(strange):
+        raise DataError(
+            f"the tag {tag!r:.40} is neither O nor B-, I-, E- or S- with a type",
+            where=f"{file}:{next(_lines(sentences, {tag}))[1]}",
+            mend="mend the tag, or name another column with --label-column",
+        )
+    for what, line in _bioes_breaks(sentences) if scheme == "BIOES" else ():
+        raise DataError(
+            f"tags of BIOES that do not fit: {what}",
+            where=f"{file}:{line}",
+            mend="close every B- with an E- of its type, and write S- on a span of one word",
+        )
+    return scheme if scheme == "BIOES" else _iob(sentences)
+
+
+def broken_tags(sentences: Sequence[Sentence]) -> list[tuple[str, int]]:
+    """All that `scheme_of` refuses the first of, and their lines."""
+    scheme, strange = _kind(sentences)
+    if scheme == "plain":
+        return []
+    return [
+        *_lines(sentences, strange),
+        *(_bioes_breaks(sentences) if scheme == "BIOES" and not strange else ()),
+    ]
+
+
+def _kind(sentences: Sequence[Sentence]) -> tuple[Scheme, set[str]]:
+    """plain, BIOES or one of IOB, by the tags alone; and those that spell no spans."""
     kinds = {tag for sentence in sentences for tag in sentence.tags}
     spelling = {tag for tag in kinds if spells_spans(tag)}
     if not spelling - {OUTSIDE} or (OUTSIDE not in kinds and spelling != kinds):
-        return "plain"
-    for tag in sorted(kinds - spelling):
-        sentence, place = next(_places(sentences, tag))
-        raise DataError(
-            f"the tag {tag!r:.40} is neither O nor B-, I-, E- or S- with a type",
-            where=f"{file}:{sentence.lines[place]}",
-            mend="mend the tag, or name another column with --label-column",
-        )
-    if any(tag[0] in "ES" for tag in kinds if tag != OUTSIDE):
-        _require_bioes(sentences, file)
-        return "BIOES"
-    return _iob(sentences)
+        return "plain", set()
+    is_bioes = any(tag[0] in "ES" for tag in spelling - {OUTSIDE})
+    return "BIOES" if is_bioes else "IOB2", kinds - spelling
 
 
 def scheme_by_names(names: Sequence[str]) -> Scheme:
@@ -110,12 +132,13 @@ def scheme_by_names(names: Sequence[str]) -> Scheme:
     return "BIOES" if any(tag[0] in "ES" for tag in names) else "IOB2"
 
 
-def _places(sentences: Sequence[Sentence], tag: str) -> Iterator[tuple[Sentence, int]]:
+def _lines(sentences: Sequence[Sentence], tags: set[str]) -> Iterator[tuple[str, int]]:
+    """Where one of `tags` stands."""
     return (
-        (sentence, place)
+        (tag, line)
         for sentence in sentences
-        for place, own in enumerate(sentence.tags)
-        if own == tag
+        for tag, line in zip(sentence.tags, sentence.lines, strict=True)
+        if tag in tags
     )
 
 
@@ -141,23 +164,14 @@ def _iob(sentences: Sequence[Sentence]) -> Scheme:
     return "IOB1" if first < second else "IOB2"
 
 
-def _require_bioes(sentences: Sequence[Sentence], file: str) -> None:
+def _bioes_breaks(sentences: Sequence[Sentence]) -> Iterator[tuple[str, int]]:
     for sentence in sentences:
         for place, tag in enumerate(sentence.tags):
             before = sentence.tags[place - 1] if place else OUTSIDE
             if not may_follow(before, tag, "BIOES"):
-                _refuse_bioes(f"{tag} after {before}", f"{file}:{sentence.lines[place]}")
+                yield f"{tag:.40} after {before:.40}", sentence.lines[place]
         if not may_follow(sentence.tags[-1], OUTSIDE, "BIOES"):
-            what = f"{sentence.tags[-1]} at the end of a sentence"
-            _refuse_bioes(what, f"{file}:{sentence.lines[-1]}")
-
-
-def _refuse_bioes(what: str, where: str) -> None:
-    raise DataError(
-        f"tags of BIOES that do not fit: {what}",
-        where=where,
-        mend="close every B- with an E- of its type, and write S- on a span of one word",
-    )
+            yield f"{sentence.tags[-1]:.40} at the end of a sentence", sentence.lines[-1]
 
 
 def may_follow(before: str, tag: str, scheme: Scheme) -> bool:

@@ -26,6 +26,7 @@ from bertsmith.config import ModelConfig
 from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder, SequenceClassifier, model_device
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Setting, Task
+from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.mistakes import FILE, table_text
@@ -131,6 +132,8 @@ class SequenceTask(Task[TextRow, Encoded]):
     """(targets, logits (N, names), names) -> how well each name is told; may be empty."""
     answer: Callable[[FloatArray, Sequence[str]], dict[str, Any]]
     """(logits (names,), names) -> "label", and "scores" by name where there are such."""
+    counted: Callable[[str], Sequence[str]] = lambda label: (label,)
+    """(a row's label) -> what there is a balance of; nothing where it is a number."""
 
     def read(self, path: Path, columns: Columns | None = None) -> Labelled[TextRow]:
         """See Task."""
@@ -162,6 +165,20 @@ class SequenceTask(Task[TextRow, Encoded]):
     def row_of(self, text: str) -> TextRow:
         """See Task."""
         return TextRow(text)
+
+    def items(self, rows: Sequence[TextRow]) -> list[Item]:
+        """See Task."""
+        items = []
+        for row in rows:
+            counted = tuple(self.counted(row.label)) if row.label else ()
+            text = (row.text,) if row.pair is None else (row.text, row.pair)
+            items.append(Item(row.line, text, ",".join(sorted(counted)) or row.label, counted))
+        return items
+
+    def oddities(self, data: Labelled[TextRow]) -> list[Finding]:
+        """Pairs without a second text."""
+        blank = (Place(r.line) for r in data.rows if r.pair is not None and not r.pair.strip())
+        return single("no second text", "warning", "have an empty second text", blank)
 
     def suited(self, train: Labelled[TextRow]) -> SequenceTask:
         """The task itself."""

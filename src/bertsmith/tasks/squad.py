@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bertsmith.errors import DataError
-from bertsmith.tasks.records import STDIN_NAME, Lines, open_lines, read_records, read_text
+from bertsmith.tasks.records import (
+    STDIN_NAME,
+    Lines,
+    listed,
+    open_lines,
+    read_records,
+    read_text,
+)
 from bertsmith.text.lines import require_unicode, text_suffix
 
 _MOST_NAMED = 5
@@ -96,7 +103,7 @@ def learnable(questions: Iterable[Question], name: str) -> tuple[list[Question],
     if moved:
         notes.append(f"{moved:,} answers moved to the nearest place where they stand")
     if refused:
-        ids = ", ".join(refused[:_MOST_NAMED])
+        ids = ", ".join(f"{own:.60}" for own in refused[:_MOST_NAMED])
         more = f" and {len(refused) - _MOST_NAMED:,} more" if len(refused) > _MOST_NAMED else ""
         notes.append(
             f"{len(refused):,} questions refused, whose answer is not in their text: {ids}{more}"
@@ -131,7 +138,7 @@ def _of_stdin(labelled: bool) -> Iterator[Question]:
         whole = None
     if isinstance(whole, dict) and "data" in whole:
         return _of_json(whole, STDIN_NAME, labelled)
-    return _of_lines(iter(enumerate(text.splitlines(), 1)), STDIN_NAME, labelled)
+    return _of_lines(iter(enumerate(text.split("\n"), 1)), STDIN_NAME, labelled)
 
 
 def _of_lines(lines: Lines, name: str, labelled: bool) -> Iterator[Question]:
@@ -171,7 +178,7 @@ def _question(
         )
     own = str(own)
     require_unicode(own, name, f"the id of {at}" if at else "the id")
-    here = f"{at} (id {own})" if at else f"id {own}"
+    here = f"{at} (id {own:.60})" if at else f"id {own:.60}"
     text = _text(record, "question", name, here)
     if not text.strip():
         raise DataError(f"{here}: an empty question", where=name, mend="take it out")
@@ -284,10 +291,8 @@ def _table(value: Any, name: str, at: str) -> Mapping[str, Any]:
 
 
 def _lacks(record: Mapping[str, Any], key: str, name: str, at: str) -> DataError:
-    there = ", ".join(map(repr, list(record)[:8])) or "nothing"
-    return DataError(
-        f"{_at(at)}no {key!r}; there are: {there}"[:300], where=name, mend=f"give it {key!r}"
-    )
+    what = f"{_at(at)}no {key!r}; there are: {listed(record)}"
+    return DataError(what, where=name, mend=f"give it {key!r}")
 
 
 def _list(record: Mapping[str, Any], key: str, name: str, at: str) -> list[Any]:

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.tasks.records import Lines, Record, TableKind, open_lines, read_records, table_kind
+from bertsmith.tasks.records import (
+    Lines,
+    Record,
+    TableKind,
+    listed,
+    open_lines,
+    read_records,
+    table_kind,
+)
 
 PAIR_COLUMNS = (
     ("text", "text_pair"),
@@ -218,7 +226,7 @@ def _known(column: str, names: list[str], name: str) -> str:
         )
     near = get_close_matches(column, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise DataError(f"no column {column!r}", where=name, mend=f"{hint}there are: {_listed(names)}")
+    raise DataError(f"no column {column!r}", where=name, mend=f"{hint}there are: {listed(names)}")
 
 
 def _guess(names: list[str], usual: tuple[str, ...], role: str, name: str, header: bool) -> str:
@@ -230,15 +238,10 @@ def _guess(names: list[str], usual: tuple[str, ...], role: str, name: str, heade
         f", or count it where there is no header: --no-header --{role}-column 1" if header else ""
     )
     raise DataError(
-        f"no column looks like the {role}; there are: {_listed(names)}",
+        f"no column looks like the {role}; there are: {listed(names)}",
         where=name,
         mend=f"name it with --{role}-column{or_count}",
     )
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:12])
-    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _rows(
@@ -262,7 +265,7 @@ def _rows(
 def _field(record: Mapping[str, Any], column: str, where: str) -> Any:
     if column not in record:
         raise DataError(
-            f"no {column!r} in this record; it has {_listed(list(record))}",
+            f"no {column!r} in this record; it has {listed(list(record))}",
             where=where,
             mend="give every record the same keys",
         )

@@ -27,6 +27,7 @@ from bertsmith.nn.crf import Rules
 from bertsmith.nn.features import AnyTagger, FeatureTagger, Layers, TaggerKind, tagger_of
 from bertsmith.nn.models import HeadedEncoder, is_word, model_device, word_counts
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
+from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.class_weights import weigh_classes
 from bertsmith.tasks.classify import loss as class_loss
 from bertsmith.tasks.conll import open_sentences, read_sentences
@@ -46,6 +47,7 @@ from bertsmith.tasks.schemes import (
     OUTSIDE,
     Scheme,
     Span,
+    broken_tags,
     odd_tags,
     rules_of,
     scheme_by_names,
@@ -126,6 +128,29 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
     def row_of(self, text: str) -> Sentence:
         """Raw text, cut into words."""
         return sentence_of(text)
+
+    def items(self, rows: Sequence[Sentence]) -> list[Item]:
+        """See Task. Types of spans are counted, or plain tags."""
+        return [
+            Item(
+                sentence.line,
+                sentence.words,
+                " ".join(self._in_scheme(sentence.tags)),
+                tuple(span.label for span in self.spans(sentence.tags)),
+            )
+            for sentence in rows
+        ]
+
+    def oddities(self, data: Labelled[Sentence]) -> list[Finding]:
+        """Tags that begin a span otherwise than their scheme does, and those that break it."""
+        broken = broken_tags(data.rows)
+        if broken:
+            places = (Place(line, what) for what, line in broken)
+            return single("broken tags", "warning", "tags do not fit", places)
+        scheme = scheme_of(data.rows, str(data.path))
+        places = (Place(line, tag) for tag, line in odd_tags(data.rows, scheme))
+        what = f"tags begin a span otherwise than {scheme} does; it is read all the same"
+        return single("odd tags", "warning", what, places)
 
     def suited(self, train: Labelled[Sentence]) -> TaggingTask:
         """For plain tags or for spans, and the tags there are. Raises DataError."""

@@ -1,0 +1,207 @@
+"""What is wrong with labelled data, found before anything is trained: pure functions of rows.
+
+    rows --Task.items--> Items --repeats, overlap, balance--> Findings
+    rows --Task.oddities--> Findings of their family's own: tags, spans, options
+    rows + tokenizer --measure--> lengths in tokens, and Findings on what does not fit
+
+Texts are the same where they differ in white space at most.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.types import IntArray
+
+if TYPE_CHECKING:
+    from bertsmith.tasks.base import Task
+    from bertsmith.tasks.tables import Labelled
+
+Level = Literal["note", "warning"]
+"""A warning costs scores, or makes them say more than is true; a note is to be known."""
+
+FEW = 5
+"""Examples of a class, below which it can hardly be learnt."""
+BLOCK = 2048
+"""Rows encoded at a time."""
+WHOLE = 1 << 30
+"""Tokens that any text fits in."""
+MANY_UNKNOWN = 0.01
+"""Share of unknown tokens from which the tokenizer does not suit the text."""
+
+
+class Place(NamedTuple):
+    """A line of the file, or an id where the format has such; `note` says what stands there."""
+
+    at: int | str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row, as one is compared with others."""
+
+    at: int | str
+    """Its line, or id."""
+    text: tuple[str, ...]
+    """What the model reads, in parts."""
+    label: str = ""
+    """What is right of it; empty: it is not said."""
+    counted: tuple[str, ...] = ()
+    """What there is a balance of: its class, its labels, the types of its spans."""
+    shared: str = ""
+    """A text that it shares with other rows, such as the context of several questions."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is the matter with some rows of a file."""
+
+    kind: str
+    """For programs: "duplicates"."""
+    level: Level
+    what: str
+    """For people, to go after the number of rows."""
+    places: tuple[tuple[Place, ...], ...]
+    """Each of them one place, or several that belong together."""
+    count: int
+    """Rows, or what else `what` speaks of."""
+
+
+def single(kind: str, level: Level, what: str, places: Iterable[Place]) -> list[Finding]:
+    """A finding with a place each time; none where there are no places."""
+    found = tuple((place,) for place in places)
+    return [Finding(kind, level, what, found, len(found))] if found else []
+
+
+def repeats(items: Sequence[Item]) -> list[Finding]:
+    """Rows that are there twice, and texts with labels that contradict each other."""
+    groups: dict[bytes, list[Item]] = {}
+    for item in items:
+        groups.setdefault(_key(item.text), []).append(item)
+    same, other = [], []
+    for group in groups.values():
+        by_label: dict[str, list[Place]] = {}
+        for item in group:
+            by_label.setdefault(item.label, []).append(Place(item.at))
+        same += [tuple(places) for places in by_label.values() if len(places) > 1]
+        if len(by_label) > 1:
+            other.append(tuple(Place(item.at, item.label) for item in group))
+    found = []
+    if same:
+        extra = sum(len(group) - 1 for group in same)
+        what = "repeat another row, label and all"
+        found.append(Finding("duplicates", "warning", what, tuple(same), extra))
+    if other:
+        what = "texts have labels that contradict each other"
+        found.append(Finding("conflicts", "warning", what, tuple(other), len(other)))
+    return found
+
+
+def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Finding]:
+    """Rows of `items` whose text, or what they share with others, `others` of file `name` have."""
+    there: dict[bytes, Item] = {}
+    for item in others:
+        there.setdefault(_key(item.text), item)
+    pairs = [(item, there[key]) for item in items if (key := _key(item.text)) in there]
+    found = []
+    if pairs:
+        differ = sum(bool(a.label and b.label) and a.label != b.label for a, b in pairs)
+        but = f", {differ:,} of them with another label" if differ else ""
+        places = tuple((Place(a.at), Place(b.at)) for a, b in pairs)
+        what = f"are in {name}, too (here = there){but}"
+        found.append(Finding("overlap", "warning", what, places, len(pairs)))
+    known = {_key((item.shared,)) for item in others if item.shared}
+    seen = {id(item) for item, _ in pairs}
+    found += single(
+        "shared texts",
+        "warning",
+        f"ask about a text that {name} has, too",
+        (
+            Place(item.at)
+            for item in items
+            if item.shared and id(item) not in seen and _key((item.shared,)) in known
+        ),
+    )
+    return found
+
+
+def balance(items: Sequence[Item]) -> Counter[str]:
+    """How often each label is there."""
+    return Counter(label for item in items for label in item.counted)
+
+
+def rare(items: Sequence[Item]) -> list[Finding]:
+    """Labels with fewer than FEW examples, by their rows."""
+    few = {label for label, count in balance(items).items() if count < FEW}
+    places = (Place(item.at, label) for item in items for label in item.counted if label in few)
+    found = single("rare labels", "note", "", places)
+    what = f"labels have fewer than {FEW} examples"
+    return [Finding(one.kind, one.level, what, one.places, len(few)) for one in found]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Rows in tokens, special ones included."""
+
+    tokens: IntArray  # (rows,)
+    max_length: int
+    unknown: float
+    """Share of the tokens that stand for what the vocabulary cannot write."""
+
+
+def measure(
+    task: Task[Any, Any],
+    data: Labelled[Any],
+    items: Sequence[Item],
+    tokenizer: Tokenizer,
+    max_length: int,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> tuple[Lengths, list[Finding]]:
+    """How long rows are, and which do not fit `max_length` or cannot be written.
+
+    `on_rows` is told how many rows are done. Raises ConfigError where `max_length` leaves no
+    room for text.
+    """
+    tokens: list[int] = []
+    unknown: list[int] = []
+    for begin in range(0, len(data.rows), BLOCK):
+        block = task.encode(data.rows[begin : begin + BLOCK], tokenizer, WHOLE)
+        sizes = [len(example.input_ids) for example in block.examples]
+        strange = [int((example.input_ids == tokenizer.unk_id).sum()) for example in block.examples]
+        bounds = range(len(sizes) + 1) if block.groups is None else block.groups.tolist()
+        tokens += [max(sizes[a:b]) for a, b in pairwise(bounds)]
+        unknown += [sum(strange[a:b]) for a, b in pairwise(bounds)]
+        on_rows(len(tokens))
+    long = [row for row, count in enumerate(tokens) if count > max_length]
+    cut = task.encode([data.rows[row] for row in long], tokenizer, max_length).is_truncated
+    places = [Place(items[row].at, f"{tokens[row]} tokens") for row in long]
+    share = sum(unknown) / max(1, sum(tokens))
+    lost = (place for place, is_cut in zip(places, cut, strict=True) if is_cut)
+    read = (place for place, is_cut in zip(places, cut, strict=True) if not is_cut)
+    strange_rows = (Place(items[row].at) for row, count in enumerate(unknown) if count)
+    findings = [
+        *single("too long", "warning", f"are cut to {max_length} tokens", lost),
+        *single("windows", "note", f"are read in windows of {max_length} tokens", read),
+        *single(
+            "unknown tokens",
+            "warning" if share >= MANY_UNKNOWN else "note",
+            f"hold what the vocabulary cannot write, {share:.2%} of all tokens",
+            strange_rows,
+        ),
+    ]
+    return Lengths(np.array(tokens, dtype=np.int64), max_length, share), findings
+
+
+def _key(text: Sequence[str]) -> bytes:
+    """The same for texts that differ in white space alone."""
+    whole = "\x1f".join(" ".join(part.split()) for part in text)
+    return blake2b(whole.encode("utf-8"), digest_size=16).digest()
