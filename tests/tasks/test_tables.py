@@ -216,3 +216,14 @@ def test_the_official_files_of_glue() -> None:
         rows = read(glue / name / "dev.tsv")
         assert {row.label for row in rows} in ({"0", "1"}, {"entailment", "not_entailment"})
         assert all(row.pair for row in rows)
+
+
+def test_all_broken_rows_of_a_labelled_file_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\na\tx\n \tx\nb\t\nc\ty\n \ty\n")
+    expected = r"a\.tsv:3: no text in column 'text' \(2 more rows are broken, in lines 4, 6\); take"
+    with pytest.raises(BertsmithError, match=expected):
+        read(path)
+    path.write_text("text\tlabel\na\tx\n \tx\nb\t\nc\n \ty\n")
+    with pytest.raises(BertsmithError, match=r"a\.tsv:3: no text .* \(1 more rows .* lines 4\)"):
+        read(path)

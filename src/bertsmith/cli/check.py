@@ -70,7 +70,8 @@ def data(
     sets = result.records
     if any(one["files"] for one in sets):
         print_table(counts_table(sets))
-        print_table(findings_table(sets))
+        if any(file["findings"] for one in sets for file in one["files"]):
+            print_table(findings_table(sets))
         click.echo(check_summary(sets))
     for error in result.errors:
         click.echo(f"bertsmith: error: {error}", err=True)

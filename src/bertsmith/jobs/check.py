@@ -311,7 +311,7 @@ def _suited(
 
 
 def _numbers(items: Sequence[Item]) -> dict[str, float]:
-    values = np.array([float(item.label) for item in items if item.label])
+    values = np.array([float(item.label) for item in items if item.right])
     if not len(values):
         return {}
     least, median, greatest = np.quantile(values, [0.0, 0.5, 1.0]).tolist()

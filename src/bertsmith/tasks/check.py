@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import combinations, pairwise, takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,12 +53,21 @@ class Item:
     """Its line, or id."""
     text: tuple[str, ...]
     """What the model reads, in parts."""
-    label: str = ""
-    """What is right of it; empty: it is not said."""
+    right: frozenset[str] = frozenset()
+    """What is right of it: its label, or each of several answers; empty: it is not said."""
     counted: tuple[str, ...] = ()
     """What there is a balance of: its class, its labels, the types of its spans."""
     shared: str = ""
     """A text that it shares with other rows, such as the context of several questions."""
+
+    @property
+    def label(self) -> str:
+        """What is right of it, in words."""
+        return " | ".join(sorted(self.right))
+
+    def contradicts(self, other: Item) -> bool:
+        """Whether nothing is right of both."""
+        return bool(self.right and other.right) and self.right.isdisjoint(other.right)
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,14 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
         groups.setdefault(_key(item.text), []).append(item)
     same, other = [], []
     for group in groups.values():
-        by_label: dict[str, list[Place]] = {}
-        for item in group:
-            by_label.setdefault(item.label, []).append(Place(item.at))
-        same += [tuple(places) for places in by_label.values() if len(places) > 1]
-        if len(by_label) > 1:
-            other.append(tuple(Place(item.at, item.label) for item in group))
+        different = list({item.right: item for item in group}.values())
+        if any(a.contradicts(b) for a, b in combinations(different, 2)):
+            labels = _without_beginning([item.label for item in group])
+            other.append(tuple(Place(i.at, x) for i, x in zip(group, labels, strict=True)))
+            parts = [[item for item in group if item.right == one.right] for one in different]
+        else:
+            parts = [group]
+        same += [tuple(Place(item.at) for item in part) for part in parts if len(part) > 1]
     found = []
     if same:
         extra = sum(len(group) - 1 for group in same)
@@ -106,6 +117,13 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
     return found
 
 
+def _without_beginning(labels: Sequence[str]) -> list[str]:
+    """Labels of several words without those that all begin with."""
+    words = [label.split(" ") for label in labels]
+    same = sum(1 for _ in takewhile(lambda at: len({*at}) == 1, zip(*words, strict=False)))
+    return [" ".join(["…", *own[same:]] if same else own) for own in words]
+
+
 def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Finding]:
     """Rows of `items` whose text, or what they share with others, `others` of file `name` have."""
     there: dict[bytes, Item] = {}
@@ -114,7 +132,7 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
     pairs = [(item, there[key]) for item in items if (key := _key(item.text)) in there]
     found = []
     if pairs:
-        differ = sum(bool(a.label and b.label) and a.label != b.label for a, b in pairs)
+        differ = sum(a.contradicts(b) for a, b in pairs)
         but = f", {differ:,} of them with another label" if differ else ""
         places = tuple((Place(a.at), Place(b.at)) for a, b in pairs)
         what = f"are in {name}, too (here = there){but}"

@@ -117,7 +117,7 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
             Item(
                 choice.line,
                 (choice.context, choice.question, *sorted(choice.options)),
-                "" if choice.right is None else choice.options[choice.right],
+                frozenset(() if choice.right is None else {choice.options[choice.right]}),
                 () if choice.right is None else (f"option {choice.right + 1}",),
                 choice.context,
             )

@@ -149,7 +149,8 @@ class QuestionTask(Task[Question, EncodedQuestions]):
             Item(
                 question.id,
                 (question.context, question.text),
-                " | ".join(sorted({answer.text for answer in question.answers})) or NO_ANSWER,
+                frozenset(answer.text.strip().casefold() for answer in question.answers)
+                or frozenset({NO_ANSWER}),
                 (NO_ANSWER if question.is_impossible else "answer",),
                 question.context,
             )

@@ -87,10 +87,10 @@ def scheme_of(sentences: Sequence[Sentence], file: str) -> Scheme:
     scheme, strange = _kind(sentences)
     if scheme == "plain":
         return scheme
-    for tag in sorted(strange):
+    for tag, line in _lines(sentences, strange):
         raise DataError(
             f"the tag {tag!r:.40} is neither O nor B-, I-, E- or S- with a type",
-            where=f"{file}:{next(_lines(sentences, {tag}))[1]}",
+            where=f"{file}:{line}",
             mend="mend the tag, or name another column with --label-column",
         )
     for what, line in _bioes_breaks(sentences) if scheme == "BIOES" else ():

@@ -172,7 +172,9 @@ class SequenceTask(Task[TextRow, Encoded]):
         for row in rows:
             counted = tuple(self.counted(row.label)) if row.label else ()
             text = (row.text,) if row.pair is None else (row.text, row.pair)
-            items.append(Item(row.line, text, ",".join(sorted(counted)) or row.label, counted))
+            label = ",".join(sorted(counted)) or row.label
+            right = frozenset({label} if row.label else ())
+            items.append(Item(row.line, text, right, counted))
         return items
 
     def oddities(self, data: Labelled[TextRow]) -> list[Finding]:

@@ -43,6 +43,9 @@ LABEL_COLUMNS = (
     *("sentiment", "intent", "topic", "is_duplicate", "quality", "score", "rating"),
 )
 
+_MOST_LINES = 20
+"""Of broken rows, in an error line."""
+
 RowT = TypeVar("RowT")
 
 LabelText = Callable[[Any, str, str], str]
@@ -247,19 +250,44 @@ def _guess(names: list[str], usual: tuple[str, ...], role: str, name: str, heade
 def _rows(
     records: Iterator[Record], columns: Columns, name: str, label_text: LabelText
 ) -> Iterator[TextRow]:
+    """The rows. Labelled ones are all looked at before the first that is broken is told."""
+    broken: list[tuple[int, DataError]] = []
+    try:
+        for line, record in records:
+            try:
+                row = _row(line, record, columns, name, label_text)
+            except DataError as error:
+                if columns.label is None:
+                    raise
+                broken.append((line, error))
+                continue
+            if not broken:
+                yield row
+    except DataError:  # the file ends here
+        if not broken:
+            raise
+    if broken:
+        first, others = broken[0][1], [str(line) for line, _ in broken[1:]]
+        shown = ", ".join(others[:_MOST_LINES]) + " ..." * (len(others) > _MOST_LINES)
+        more = f" ({len(others):,} more rows are broken, in lines {shown})" if others else ""
+        raise DataError(first.what + more, where=first.where, mend=first.mend)
+
+
+def _row(
+    line: int, record: dict[str, Any], columns: Columns, name: str, label_text: LabelText
+) -> TextRow:
     assert columns.text is not None
-    for line, record in records:
-        where = f"{name}:{line}"
-        text = _text(record, columns.text, where)
-        pair = None if columns.pair is None else _text(record, columns.pair, where)
-        label = ""
-        if columns.label is not None:
-            label = label_text(_field(record, columns.label, where), columns.label, where)
-            if not text.strip():
-                raise DataError(
-                    f"no text in column {columns.text!r}", where=where, mend="take the row out"
-                )
-        yield TextRow(text, pair, label, line)
+    where = f"{name}:{line}"
+    text = _text(record, columns.text, where)
+    pair = None if columns.pair is None else _text(record, columns.pair, where)
+    label = ""
+    if columns.label is not None:
+        label = label_text(_field(record, columns.label, where), columns.label, where)
+        if not text.strip():
+            raise DataError(
+                f"no text in column {columns.text!r}", where=where, mend="take the row out"
+            )
+    return TextRow(text, pair, label, line)
 
 
 def _field(record: Mapping[str, Any], column: str, where: str) -> Any:

@@ -135,7 +135,7 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
             Item(
                 sentence.line,
                 sentence.words,
-                " ".join(self._in_scheme(sentence.tags)),
+                frozenset({" ".join(self._in_scheme(sentence.tags))}),
                 tuple(span.label for span in self.spans(sentence.tags)),
             )
             for sentence in rows
