@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from bertsmith.cli.main import run
+from bertsmith.errors import BertsmithError
 from bertsmith.tasks.find import find
+from bertsmith.tasks.tables import Columns
 from malformed import MAKERS, WHOLE, Case, letters, malformed, odd
 
 COUNT = 1000
@@ -88,6 +90,21 @@ def test_a_broken_file_is_one_line_and_status_2(whole: dict[str, Path], tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_files_to_be_labelled_or_scored_are_read_or_refused(tmp_path: Path) -> None:
+    """As `predict` and `evaluate` read them: what is broken may be what they do not look at."""
+    refused = []
+    for case in malformed(COUNT):
+        path, task = write(tmp_path, case), find(case.task)
+        for labelled in (False, True):
+            try:
+                for _ in task.open(path, None, Columns(), labelled=labelled).rows:
+                    pass
+            except BertsmithError as error:
+                refused.append((str(path.with_suffix("")), str(error)))
+    assert len(refused) > COUNT
+    assert [error for name, error in refused if name not in error] == []
+
+
 FINE_TO_BE_SCORED_ON = {
     *("one_class", "one_tag", "one_number", "one_label", "answers_nowhere", "every_label_another")
 }
@@ -131,7 +148,7 @@ def test_a_line_of_100_megabytes(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("index", range(0, COUNT, COUNT // 3))
+@pytest.mark.parametrize("index", range(0, COUNT, COUNT // 2))
 def test_real_processes(index: int, tmp_path: Path) -> None:
     case = list(malformed(index + 1))[index]
     path = write(tmp_path, case)

@@ -41,7 +41,7 @@ def data(
     out: Path | None,
     html: Path | None,
 ) -> None:
-    """Say what is in labelled files, and what is wrong, before a model is trained on them.
+    """Say what is in labelled files, and what is wrong with them.
 
     FILE is whatever finetune takes, the training set first, or a folder with GLUE's files.
     Told, each with its lines: counts, the balance of labels, rows that are there twice,

@@ -118,8 +118,10 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
 
 
 def _without_beginning(labels: Sequence[str]) -> list[str]:
-    """Labels of several words without those that all begin with."""
+    """Tags without those that all begin with; other labels as they are."""
     words = [label.split(" ") for label in labels]
+    if len({len(own) for own in words}) > 1:
+        return [*labels]
     same = sum(1 for _ in takewhile(lambda at: len({*at}) == 1, zip(*words, strict=False)))
     return [" ".join(["…", *own[same:]] if same else own) for own in words]
 
