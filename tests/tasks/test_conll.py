@@ -116,3 +116,8 @@ def test_what_is_to_be_tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         table = open_sentences(None, None, Columns(), labelled=False)
         assert next(table.rows).words[:2] == expected
+
+
+def test_a_no_break_space_is_part_of_a_word(tmp_path: Path) -> None:
+    (sentence,) = read(tmp_path / "a.conll", "1\u00a0000  B-NUM\nb O\n")
+    assert (sentence.words, sentence.tags) == (("1\u00a0000", "b"), ("B-NUM", "O"))

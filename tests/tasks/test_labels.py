@@ -15,6 +15,8 @@ def test_labels_are_sorted_and_numbers_by_value() -> None:
     assert label_names(rows("b", "a", "b"), "f") == ["a", "b"]
     assert label_names(rows("10", "9", "-1", "9"), "f") == ["-1", "9", "10"]
     assert label_names(rows("10", "9", "x", "9"), "f") == ["10", "9", "x"]
+    long = "9" * 5000  # more digits than Python turns into a number
+    assert label_names(rows(long, "10", "10"), "f") == ["10", long]
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,9 @@ def test_json_lines_and_standard_input(tmp_path: Path, monkeypatch: pytest.Monke
     assert [question.id for question in questions] == ["1", "7", "x"]
     assert questions[0].answers == (Answer("1", 64),)
     assert [question.is_impossible for question in questions] == [False, True, True]
+    separated = '{"question": "a\u2028b", "context": "c"}'
     whole = json.dumps({"data": [{"paragraphs": [{"context": "c", "qas": [asked("1", "q")]}]}]})
-    for text, ids in ((path.read_text(), ["1", "7", "x"]), (whole, ["1"])):
+    for text, ids in ((path.read_text(), ["1", "7", "x"]), (whole, ["1"]), (separated, ["1"])):
         stream = io.TextIOWrapper(io.BytesIO(text.encode()))
         monkeypatch.setattr(sys, "stdin", stream)
         assert [question.id for question in read_questions(None, labelled=False)] == ids
