@@ -18,6 +18,7 @@ from bertsmith.export.huggingface import read_model
 from bertsmith.jobs import watch
 from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.jobs.glue import glue
+from bertsmith.jobs.grid_search import search_grid
 from bertsmith.jobs.predict import Predictor, evaluate_file
 from bertsmith.jobs.trainer import fit_classifier
 from bertsmith.report.scores import read_scores
@@ -291,6 +292,7 @@ def test_several_processes_are_refused(
     for begin in (
         lambda: run(inputs, tmp_path / "out"),
         lambda: glue([inputs], inputs / "post", tmp_path / "out"),
+        lambda: search_grid("classify", *[inputs / "train.tsv"] * 2, inputs, tmp_path / "out"),
     ):
         with pytest.raises(ConfigError, match="in one process, and here are 2; run it without"):
             begin()

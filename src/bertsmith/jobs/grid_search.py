@@ -25,6 +25,7 @@ from typing import Any
 import tomli_w
 
 from bertsmith.config import Config, read_toml, validate
+from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.weights import WEIGHTS
 from bertsmith.files import write_text_atomically
@@ -98,6 +99,7 @@ def search_grid(
     Raises what `finetune` raises, and ConfigError for a grid that makes no sense, TrainingError
     where every point diverged.
     """
+    require_alone("a search")
     found = find(task) if isinstance(task, str) else task
     if workers is not None and workers < 1:
         raise ConfigError(f"{workers} are none", where="workers", mend="give 1 or more")
