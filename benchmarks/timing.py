@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ def processes(makers: Mapping[str, Callable[[], Step]]) -> Iterator[dict[str, St
     """Steps that run each in a process of its own, as their users run them.
 
     `makers` are pickled and called there. What one does to its process (how it allocates, its
-    threads) is then no help and no harm to the others. A step here asks for one there and waits.
+    threads) is then no help and no harm to the others. A step here asks for one there, waits, and
+    returns what that one does.
     """
     context = multiprocessing.get_context("spawn")
     lines: dict[str, Connection] = {}
@@ -45,9 +47,9 @@ def processes(makers: Mapping[str, Callable[[], Step]]) -> Iterator[dict[str, St
         children.append(context.Process(target=_serve, args=(theirs, make), daemon=True))
         children[-1].start()
 
-    def ask(line: Connection) -> None:
+    def ask(line: Connection) -> object:
         line.send(True)
-        line.recv()
+        return line.recv()
 
     yield {name: lambda line=line: ask(line) for name, line in lines.items()}  # type: ignore[misc]
     for line in lines.values():
@@ -59,8 +61,45 @@ def processes(makers: Mapping[str, Callable[[], Step]]) -> Iterator[dict[str, St
 def _serve(line: Connection, make: Callable[[], Step]) -> None:
     step = make()
     while line.recv():
-        step()
-        line.send(True)
+        line.send(step())
+
+
+class Turns:
+    """Work of many steps that goes on for `steps` of them whenever it is called.
+
+    `work` calls the function that it is given after each of its steps; it runs in a thread that
+    waits between turns. A call says whether it has come to its end, and raises what it raised.
+    """
+
+    def __init__(self, work: Callable[[Callable[[], None]], None], steps: int) -> None:
+        self._steps, self._done = steps, 0
+        self._go, self._over = threading.Semaphore(0), threading.Semaphore(0)
+        self._ended = False
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def __call__(self) -> bool:
+        """One turn."""
+        self._go.release()
+        self._over.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._ended
+
+    def _run(self, work: Callable[[Callable[[], None]], None]) -> None:
+        self._go.acquire()
+        try:
+            work(self._after_step)
+        except BaseException as error:
+            self._error = error
+        self._ended = True
+        self._over.release()
+
+    def _after_step(self) -> None:
+        self._done += 1
+        if self._done % self._steps == 0:
+            self._over.release()
+            self._go.acquire()
 
 
 def matmul_rate(dtype: torch.dtype) -> float:

@@ -1,0 +1,227 @@
+"""The same fine-tuning by ours and by transformers' example recipes: scores side by side.
+
+    python -m benchmarks.scores --out DIR [--only NAME ...] [--subset N] [--threads N] [--quick]
+
+all-MiniLM-L6-v2 on the sixteen sets of benchmarks/finetuning_sets.py, which has the rates: those
+of the recipes, on both sides. Theirs is transformers' Trainer in fp32, as run_glue, run_ner,
+run_qa and run_swag set it up; ours is `bertsmith finetune` in the type that it takes on this
+machine. Three seeds where there are fewer than 10,000 training examples, one elsewhere. Where
+theirs would take more than a quarter of an hour, both are trained on the same --subset N rows,
+drawn once, and scored on N rows of the dev set, drawn likewise; ours then also on the whole.
+
+DIR/NAME/WHO-ROWS-SEED.json is one run; what is there is not done again, so that the same command
+goes on where it was stopped. After every run DIR/table.md and DIR/scores.png are written anew.
+`--quick` shows that it all works: 200 rows of every set, one epoch, one seed. It needs
+$BERTSMITH_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.embed import model_folder
+from benchmarks.finetune import data_folder
+from benchmarks.finetuning_sets import SETS, Labels
+from benchmarks.our_finetuning import OurRun
+from benchmarks.their_finetuning import TheirRun
+from bertsmith.files import write_text_atomically
+from bertsmith.jobs.finetune import FEW_EXAMPLES
+from bertsmith.report.images import save
+from bertsmith.report.style import SERIES, new_figure, styled
+
+OURS, THEIRS = "ours", "theirs"
+SEEDS = 3
+QUICK_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: of whom, on what, with which seed."""
+
+    name: str
+    who: str
+    rows: int | None
+    """Drawn of each file; None: all."""
+    seed: int
+
+    def path(self, out: Path) -> Path:
+        """Where its result is."""
+        return out / self.name / f"{self.who}-{self.rows or 'all'}-{self.seed}.json"
+
+
+def plans(names: Sequence[str], rows: int, quick: bool) -> Iterator[Plan]:
+    """All runs, set by set."""
+    for name in names:
+        is_long = SETS[name].long
+        drawn = QUICK_ROWS if quick else rows if is_long else None
+        few = not is_long and len(load(name, None).train.rows) < FEW_EXAMPLES
+        for seed in range(SEEDS if few and not quick else 1):
+            yield from (Plan(name, who, drawn, seed) for who in (OURS, THEIRS))
+        if is_long and not quick:
+            yield Plan(name, OURS, None, 0)
+
+
+def load(name: str, rows: int | None) -> Labels:
+    """A set, or what is drawn of it."""
+    return SETS[name].load(name, data_folder(), rows)
+
+
+def run(plan: Plan, epochs: int | None) -> dict[str, Any]:
+    """Train, and be scored on the dev set and the further ones."""
+    labels = load(plan.name, plan.rows)
+    if epochs is not None:
+        labels = replace(labels, recipe=replace(labels.recipe, epochs=epochs))
+    side = OurRun if plan.who == OURS else TheirRun
+    made = side(labels, model_folder(), plan.seed)
+    began = time.perf_counter()
+    made.train()
+    seconds = time.perf_counter() - began
+    scores = labels.scores(made.metrics(labels.dev))
+    for also, data in labels.also.items():
+        own = labels.scores(made.metrics(data))
+        scores |= {f"{also} {metric}": score for metric, score in own.items()}
+    made.close()
+    return {
+        "who": plan.who,
+        "rows": plan.rows,
+        "seed": plan.seed,
+        "precision": made.precision,
+        "train": len(labels.train.rows),
+        "dev": len(labels.dev.rows),
+        "recipe": asdict(labels.recipe),
+        "seconds": round(seconds, 1),
+        "scores": scores,
+    }
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one set: every seed's score on either side."""
+
+    name: str
+    metric: str
+    ours: Sequence[float]
+    theirs: Sequence[float]
+    whole: float | None
+    train: int
+    dev: int
+    is_drawn: bool
+
+    @property
+    def difference(self) -> float:
+        """Of the medians, in points."""
+        return 100 * (statistics.median(self.ours) - statistics.median(self.theirs))
+
+    def cells(self) -> list[str]:
+        """A row of the table."""
+        drawn = " (drawn)" if self.is_drawn else ""
+        return [
+            self.name,
+            self.metric,
+            _spread(self.ours),
+            _spread(self.theirs),
+            f"{self.difference:+.1f}",
+            f"{self.train:,} / {self.dev:,}{drawn}",
+            "" if self.whole is None else f"{100 * self.whole:.1f}",
+        ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    median, low, high = (100 * f(values) for f in (statistics.median, min, max))
+    return f"{median:.1f}" + (f" ({low:.1f}, {high:.1f})" if len(values) > 1 else "")
+
+
+def lines(out: Path) -> list[Line]:
+    """Of all sets that have a run on either side, in their order."""
+    found = []
+    for name in SETS:
+        runs = [json.loads(path.read_text("utf-8")) for path in sorted((out / name).glob("*.json"))]
+        theirs = [run for run in runs if run["who"] == THEIRS]
+        if not theirs:
+            continue
+        rows = theirs[0]["rows"]
+        ours = [run for run in runs if run["who"] == OURS and run["rows"] == rows]
+        whole = [run for run in runs if run["rows"] is None and rows is not None]
+        if not ours:
+            continue
+        for metric in theirs[0]["scores"]:
+            sides = (
+                [run["scores"][metric] for run in ours],
+                [run["scores"][metric] for run in theirs],
+            )
+            is_whole = whole[0]["scores"][metric] if whole else None
+            sizes = theirs[0]["train"], theirs[0]["dev"]
+            found.append(Line(name, metric, *sides, is_whole, *sizes, rows is not None))
+    return found
+
+
+def table(found: Sequence[Line]) -> str:
+    """As docs/results.md has it."""
+    head = ["set", "metric", "ours", "transformers", "difference", "train / dev", "ours, whole set"]
+    rows = [head, ["---"] * len(head), *(line.cells() for line in found)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def draw(found: Sequence[Line], path: Path) -> None:
+    """Every seed's score, ours above theirs, as PNG and SVG."""
+    with styled():
+        figure = new_figure(1.0 + 0.3 * len(found))
+        axes = figure.add_subplot()
+        for side, colour, shift in ((OURS, SERIES[0], -0.13), (THEIRS, SERIES[1], 0.13)):
+            points = np.array(
+                [
+                    (100 * score, place + shift)
+                    for place, line in enumerate(found)
+                    for score in getattr(line, side)
+                ]
+            )
+            name = "ours" if side == OURS else "transformers"
+            axes.scatter(points[:, 0], points[:, 1], s=22, color=colour, label=name)
+        axes.set_yticks(range(len(found)), [f"{line.name}, {line.metric}" for line in found])
+        axes.set_ylim(len(found) - 0.5, -0.5)
+        axes.grid(axis="x")
+        axes.set_xlabel("dev score, a dot a seed")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        save(figure, path)
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), metavar="NAME")
+    parser.add_argument("--subset", type=int, default=4000, metavar="N")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    out: Path = arguments.out
+    for plan in plans(arguments.only, arguments.subset, arguments.quick):
+        path = plan.path(out)
+        if path.exists():
+            continue
+        result = run(plan, epochs=1 if arguments.quick else None)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(path, json.dumps(result, indent=1) + "\n")
+        print(f"{path.relative_to(out)}: {result['seconds']:.0f} s, {result['scores']}", flush=True)
+        found = lines(out)
+        if found:
+            write_text_atomically(out / "table.md", table(found) + "\n")
+            draw(found, out / "scores")
+    print(table(lines(out)))
+
+
+if __name__ == "__main__":
+    main()
