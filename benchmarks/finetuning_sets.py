@@ -54,7 +54,8 @@ SEQUENCES = Recipe(lr=2e-5, batch_size=32, epochs=3, max_length=128)
 FIVE_EPOCHS = replace(SEQUENCES, epochs=5)
 TAGS = Recipe(lr=5e-5, batch_size=8, epochs=3, max_length=512)
 QUESTIONS = Recipe(lr=3e-5, batch_size=12, epochs=2, max_length=384)
-OPTIONS = Recipe(lr=5e-5, batch_size=16, epochs=3, max_length=512)
+OPTIONS = Recipe(lr=5e-5, batch_size=8, epochs=3, max_length=512)
+"""Half of run_swag's batch: stories are long."""
 STRIDE = 128
 
 

@@ -8,6 +8,7 @@ run_qa and run_swag set it up; ours is `bertsmith finetune` in the type that it 
 machine. Three seeds where there are fewer than 10,000 training examples, one elsewhere. Where
 theirs would take more than a quarter of an hour, both are trained on the same --subset N rows,
 drawn once, and scored on N rows of the dev set, drawn likewise; ours then also on the whole.
+Each run has a process of its own.
 
 DIR/NAME/WHO-ROWS-SEED.json is one run; what is there is not done again, so that the same command
 goes on where it was stopped. After every run DIR/table.md and DIR/scores.png are written anew.
@@ -22,7 +23,9 @@ import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,6 @@ from benchmarks.embed import model_folder
 from benchmarks.finetune import data_folder
 from benchmarks.finetuning_sets import SETS, Labels
 from benchmarks.our_finetuning import OurRun
-from benchmarks.their_finetuning import TheirRun
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune import FEW_EXAMPLES
 from bertsmith.report.images import save
@@ -76,8 +78,11 @@ def load(name: str, rows: int | None) -> Labels:
     return SETS[name].load(name, data_folder(), rows)
 
 
-def run(plan: Plan, epochs: int | None) -> dict[str, Any]:
+def run(plan: Plan, epochs: int | None, threads: int) -> dict[str, Any]:
     """Train, and be scored on the dev set and the further ones."""
+    from benchmarks.their_finetuning import TheirRun
+
+    torch.set_num_threads(threads)
     labels = load(plan.name, plan.rows)
     if epochs is not None:
         labels = replace(labels, recipe=replace(labels.recipe, epochs=epochs))
@@ -206,13 +211,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     out: Path = arguments.out
     for plan in plans(arguments.only, arguments.subset, arguments.quick):
         path = plan.path(out)
         if path.exists():
             continue
-        result = run(plan, epochs=1 if arguments.quick else None)
+        epochs = 1 if arguments.quick else None
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            result = pool.submit(run, plan, epochs, arguments.threads).result()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, json.dumps(result, indent=1) + "\n")
         print(f"{path.relative_to(out)}: {result['seconds']:.0f} s, {result['scores']}", flush=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import nn
 
-from bertsmith.nn.embeddings import Embeddings, Rotary, layer_norm, rotate
+from bertsmith.nn.embeddings import Embeddings, Rotary, layer_norm, rotate, rows_in_use
+from bertsmith.nn.encoder import Encoder
 
-from .batches import ALBERT, MODERN, POST, flat, random_examples
+from .batches import ALBERT, MODERN, POST, flat, random_examples, randomise
 
 
 def test_embeddings_are_the_normalised_sum() -> None:
@@ -70,3 +73,35 @@ def test_a_network_in_bfloat16_turns_by_the_same_angles() -> None:
     rounded = Rotary(32, 10_000.0).to(torch.bfloat16)(positions, torch.bfloat16)
     for left, right in zip(exact, rounded, strict=True):
         torch.testing.assert_close(left, right.float(), atol=0.005, rtol=0)
+
+
+def test_rows_in_use_are_trained_as_in_the_whole_table() -> None:
+    whole, some = Encoder(POST), Encoder(POST)
+    randomise(whole)
+    some.load_state_dict(whole.state_dict())
+    before = some.embeddings.word.weight.detach().clone()
+    batch = flat(random_examples([7, 5, 3]))
+    ids = torch.cat([batch.input_ids.unique(), torch.tensor([0])]).unique()  # and one not in it
+    weight = torch.randn(batch.num_tokens, POST.hidden_size)
+    outputs = []
+    for encoder, context in (
+        (whole, nullcontext()),
+        (some, rows_in_use(some.embeddings, ids)),
+    ):
+        with context:
+            assert encoder is whole or encoder.embeddings.word.weight.shape[0] == len(ids)
+            optimizer = torch.optim.AdamW(encoder.parameters(), lr=0.1, weight_decay=0.0)
+            for _ in range(3):
+                outputs.append(encoder(batch))
+                (outputs[-1] * weight).sum().backward()
+                optimizer.step()
+                optimizer.zero_grad()
+    for expected, found in zip(outputs[:3], outputs[3:], strict=True):
+        assert torch.equal(expected, found)
+    table = some.embeddings.word.weight.detach()
+    unused = torch.ones(len(table), dtype=torch.bool)
+    unused[ids] = False
+    assert torch.equal(table[unused], before[unused])
+    assert not torch.equal(table[ids], before[ids])
+    for one, other in zip(whole.parameters(), some.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import ModelFolder, load_finetuned, load_tokenizer, read_model
@@ -23,6 +24,7 @@ from bertsmith.files import open_atomically, write_text_atomically
 from bertsmith.jobs.finetune_results import scored
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.models import HeadedEncoder
+from bertsmith.nn.packed import pack_linears
 from bertsmith.tasks.base import Encoded, Prediction, Task
 from bertsmith.tasks.find import of_folder
 from bertsmith.tasks.fit import predict as outputs_of
@@ -55,9 +57,11 @@ class Predictor:
         source = folder if isinstance(folder, ModelFolder) else read_model(folder)
         model = load_finetuned(source)
         hardware = choose_hardware(device, precision)
+        pack_linears(model.to(hardware.device, hardware.dtype))
+        keep_freed_memory()
         return cls(
             of_folder(source.problem_type, source.extra, source.labels or (), source.kind),
-            model.to(hardware.device, hardware.dtype),
+            model,
             load_tokenizer(source),
             source.labels or (),
             _max_length(source),

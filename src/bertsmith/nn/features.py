@@ -103,7 +103,7 @@ class FeatureTagger(HeadedEncoder):
         features = batch.targets.get("features")
         if features is None:
             features = self.features(batch)
-        own = features.to(self.head.classifier.weight.dtype)
+        own = features.to(next(self.parameters()).dtype)
         return self.head(own, word_counts(batch))  # type: ignore[no-any-return]
 
     @torch.no_grad()

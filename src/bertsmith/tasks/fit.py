@@ -17,6 +17,7 @@ from bertsmith.data.loader import Cursor, ListSource, Loader, sequential_batches
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, Loss, State, Step, train
 from bertsmith.nn.depth import layer_rates, thaw
+from bertsmith.nn.embeddings import rows_in_use
 from bertsmith.nn.models import HeadedEncoder, model_device
 from bertsmith.tasks.base import Encoded, Objective, Task
 from bertsmith.tasks.metrics import Metrics
@@ -139,6 +140,17 @@ def evaluate(task: Task[Any, Any], model: HeadedEncoder, data: Encoded) -> Metri
     return task.assess(model, data, predict(model, data.examples, data.output_rows))
 
 
+def _tokens(*sets: Encoded) -> Tensor:
+    """The ids that occur in the examples, each once."""
+    is_used = np.zeros(1, dtype=np.bool_)
+    for example in (example for data in sets for example in data.examples):
+        ids = example.input_ids
+        if (most := int(ids.max(initial=0))) >= len(is_used):
+            is_used = np.pad(is_used, (0, most + 1 - len(is_used)))
+        is_used[ids] = True
+    return torch.from_numpy(is_used.nonzero()[0])
+
+
 def fit(
     task: Task[Any, Any],
     model: HeadedEncoder,
@@ -172,6 +184,7 @@ def fit(
     length = Length(steps=protocol.steps(count))
     with ExitStack() as stack:
         objective = stack.enter_context(task.objective(model, train_data))
+        stack.enter_context(rows_in_use(model.encoder.embeddings, _tokens(train_data, dev_data)))
         optimizer = Optimizer(model, optim, rates=layer_rates(model, protocol.layer_decay))
         kept = keeper.load(optimizer) if keeper is not None else None
         kept = kept or Progress(State(Cursor()), [], [], 0.0)

@@ -1,0 +1,176 @@
+"""Both sides of the fine-tuning benchmarks are asked the same, and scored alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the package
+
+from benchmarks import scores
+from benchmarks.finetuning_sets import SETS, Labels, Recipe, subset
+from benchmarks.their_scripts import script_of
+from benchmarks.timing import Turns
+
+from bertsmith.config import ModelConfig
+from bertsmith.export.huggingface import save_model
+from bertsmith.tasks import choice, classify, qa, regress, tagging
+from bertsmith.tasks.base import Task
+from bertsmith.tasks.fit import evaluate
+from wordpieces import wordpiece
+
+TEXT = "the red cat sat on a mat and the old dog ran after it in the rain of may"
+WORDS = TEXT.split()
+RECIPE = Recipe(lr=1e-4, batch_size=4, epochs=1, max_length=256)
+
+
+def rows_of(task: Task[Any, Any], count: int) -> str:
+    """A file in the task's format, of different sentences."""
+    texts = [" ".join(WORDS[i % 5 : 6 + i % 11]) for i in range(count)]
+    if task is qa.TASK:
+        asked = (
+            {
+                "id": str(i),
+                "question": f"the {WORDS[i % 5]} ?",
+                "context": text,
+                "answers": [{"text": text.split()[i % 3], "answer_start": -1}],
+            }
+            for i, text in enumerate(texts)
+        )
+        found = ({**q, "answers": [_placed(q)]} for q in asked)
+        return "".join(json.dumps(q) + "\n" for q in found)
+    if task is choice.TASK:
+        options = ["a cat", "the old dog", "rain"]
+        asked = (
+            {"question": "what ?", "context": t, "options": options, "label": i % 3}
+            for i, t in enumerate(texts)
+        )
+        return "".join(json.dumps(q) + "\n" for q in asked)
+    if task is tagging.TASK:
+        tags = ("O", "B-X", "I-X", "B-Y")
+        return "\n".join(
+            "".join(f"{w} {tags[(i + j) % 4]}\n" for j, w in enumerate(text.split()))
+            for i, text in enumerate(texts)
+        )
+    labels = [str(i % 2 if task is classify.TASK else i / 4) for i in range(count)]
+    return "text\tlabel\n" + "".join(f"{t}\t{x}\n" for t, x in zip(texts, labels, strict=True))
+
+
+def _placed(question: dict[str, Any]) -> dict[str, Any]:
+    text = question["answers"][0]["text"]
+    return {"text": text, "answer_start": question["context"].index(text)}
+
+
+@pytest.mark.parametrize(
+    ("task", "suffix", "shown"),
+    [
+        (classify.TASK, "tsv", "accuracy"),
+        (regress.TASK, "tsv", "pearson"),
+        (tagging.TASK, "conll", "f1"),
+        (qa.TASK, "jsonl", "f1"),
+        (choice.TASK, "jsonl", "accuracy"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Task) else None,
+)
+def test_a_network_has_the_same_score_on_either_side(
+    task: Task[Any, Any], suffix: str, shown: str, tmp_path: Path
+) -> None:
+    """Their tokenisation, network, collator and reading of answers, on a network of ours."""
+    import transformers
+
+    file = tmp_path / f"rows.{suffix}"
+    file.write_text(rows_of(task, 24), encoding="utf-8")
+    data = task.read(file)
+    task = task.suited(data)
+    names = task.output_names(data)
+    labels = Labels("small", task, names, data, data, {}, RECIPE, (shown,))
+    tokenizer = wordpiece([TEXT], 60)
+    torch.manual_seed(1)
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        num_layers=2,
+        num_heads=2,
+        hidden_size=16,
+        intermediate_size=32,
+        max_position_embeddings=256,
+    )
+    model = task.network(config, len(names), 0.1).eval()
+    for weight in model.parameters():
+        weight.data.normal_(0, 0.5)
+    kind = {"problem_type": task.problem_type} if task.problem_type else {}
+    save_model(tmp_path / "model", model, tokenizer, labels=names or None, **kind)
+    ours = evaluate(task, model, task.encode(data.rows, tokenizer, 256, labels.truths(data)))
+
+    reader = transformers.AutoTokenizer.from_pretrained(str(tmp_path / "model"))
+    script = script_of(labels, reader)
+    network = script.network.from_pretrained(str(tmp_path / "model")).eval()
+    batch = script.collator(script.features(data))
+    with torch.no_grad():
+        said = network(**batch)
+    outputs = (said.start_logits, said.end_logits) if task.name == "qa" else (said.logits,)
+    arrays = [part.numpy() for part in outputs]
+    theirs = script.metrics(data, arrays if len(arrays) > 1 else arrays[0])
+    assert said.loss.isfinite()
+    assert labels.scores(theirs) == pytest.approx(labels.scores(ours), abs=1e-6)
+    assert 0 < abs(getattr(ours, shown)) < 1
+
+
+def test_a_subset_is_the_same_for_all_who_ask(tmp_path: Path) -> None:
+    file = tmp_path / "rows.tsv"
+    file.write_text(rows_of(classify.TASK, 30), encoding="utf-8")
+    table = classify.TASK.read(file)
+    lines = [row.line for row in subset(table, 10).rows]
+    assert lines == [row.line for row in subset(table, 10).rows] == sorted(set(lines))
+    assert len(lines) == 10
+    assert lines != list(range(2, 12))
+    assert subset(table, None) is subset(table, 30) is table
+
+
+def test_turns_stop_between_steps_and_tell_of_the_end() -> None:
+    done = []
+
+    def work(on_step: Any) -> None:
+        for step in range(7):
+            done.append(step)
+            on_step()
+        raise ValueError("at the end")
+
+    turns = Turns(work, 3)
+    assert done == []
+    assert not turns()
+    assert done == [0, 1, 2]
+    assert not turns()
+    with pytest.raises(ValueError, match="at the end"):
+        turns()
+    assert len(done) == 7
+
+    def short(on_step: Any) -> None:
+        on_step()
+
+    assert Turns(short, 3)()
+
+
+def test_the_table_has_the_medians_of_what_is_compared(tmp_path: Path) -> None:
+    def write(who: str, rows: int | None, seed: int, accuracy: float) -> None:
+        run = {"who": who, "rows": rows, "train": 9, "dev": 5, "scores": {"accuracy": accuracy}}
+        path = scores.Plan("SST-2", who, rows, seed).path(tmp_path)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(run), encoding="utf-8")
+
+    for seed, (ours, theirs) in enumerate(((0.9, 0.8), (0.7, 0.6), (0.8, 0.9))):
+        write(scores.OURS, 9, seed, ours)
+        write(scores.THEIRS, 9, seed, theirs)
+    write(scores.OURS, None, 0, 0.95)
+    (line,) = scores.lines(tmp_path)
+    assert line.cells() == [
+        *("SST-2", "accuracy", "80.0 (70.0, 90.0)", "80.0 (60.0, 90.0)", "+0.0"),
+        *("9 / 5 (drawn)", "95.0"),
+    ]
+    scores.draw([line], tmp_path / "scores")
+    assert (tmp_path / "scores.png").stat().st_size > 1000
+    assert len(SETS) == 16
