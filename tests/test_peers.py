@@ -38,7 +38,7 @@ def rows_of(task: Task[Any, Any], count: int) -> str:
                 "id": str(i),
                 "question": f"the {WORDS[i % 5]} ?",
                 "context": text,
-                "answers": [{"text": text.split()[i % 3], "answer_start": -1}],
+                "answers": [{"text": " ".join(text.split()[i % 3 : i % 3 + 4])}],
             }
             for i, text in enumerate(texts)
         )
