@@ -92,8 +92,11 @@ class Set:
     also: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     """Metrics; none: the task's."""
-    long: bool = False
-    """Whether transformers' run would take more than a quarter of an hour (one core, fp32)."""
+    few: bool = False
+    """Whether it has fewer than 10,000 training examples, so that three seeds are taken."""
+    drawn: float = 0.0
+    """Where transformers' run would take much more than a quarter of an hour (one core, fp32):
+    the rows that are taken, as a share of what is asked for; the longer texts are, the fewer."""
 
     def load(self, name: str, data: Path, rows: int | None = None) -> Labels:
         """All of it, or at most `rows` rows of each file, drawn by `subset`."""
@@ -121,7 +124,7 @@ def subset(table: Labelled[Any], rows: int | None) -> Labelled[Any]:
     return replace(table, rows=[table.rows[index] for index in drawn])
 
 
-def _glue(name: str, recipe: Recipe, long: bool = False) -> Set:
+def _glue(name: str, recipe: Recipe, *, few: bool = False, drawn: float = 0.0) -> Set:
     (task,) = find_tasks([name])
 
     def read(data: Path) -> tuple[Labelled[TextRow], ...]:
@@ -133,7 +136,8 @@ def _glue(name: str, recipe: Recipe, long: bool = False) -> Set:
         columns = Columns("premise", "hypothesis", "label")
         return (*tables, *(task.task.read(path, columns) for path in also))
 
-    return Set(task.task, read, recipe, ("XNLI-en",) if name == "MNLI" else (), long=long)
+    also = ("XNLI-en",) if name == "MNLI" else ()
+    return Set(task.task, read, recipe, also, few=few, drawn=drawn)
 
 
 def _files(task: Task[Any, Any], *paths: str) -> Read:
@@ -185,22 +189,22 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 SETS: dict[str, Set] = {
-    "CoLA": _glue("CoLA", SEQUENCES),
-    "SST-2": _glue("SST-2", SEQUENCES, long=True),
-    "MRPC": _glue("MRPC", FIVE_EPOCHS),
-    "STS-B": _glue("STS-B", SEQUENCES),
-    "RTE": _glue("RTE", SEQUENCES),
-    "WNLI": _glue("WNLI", FIVE_EPOCHS),
-    "QNLI": _glue("QNLI", SEQUENCES, long=True),
-    "QQP": _glue("QQP", SEQUENCES, long=True),
-    "NLI": _glue("MNLI", SEQUENCES, long=True),
+    "CoLA": _glue("CoLA", SEQUENCES, few=True),
+    "SST-2": _glue("SST-2", SEQUENCES, drawn=1.0),
+    "MRPC": _glue("MRPC", FIVE_EPOCHS, few=True),
+    "STS-B": _glue("STS-B", SEQUENCES, few=True),
+    "RTE": _glue("RTE", SEQUENCES, few=True),
+    "WNLI": _glue("WNLI", FIVE_EPOCHS, few=True),
+    "QNLI": _glue("QNLI", SEQUENCES, drawn=1.0),
+    "QQP": _glue("QQP", SEQUENCES, drawn=1.0),
+    "NLI": _glue("MNLI", SEQUENCES, drawn=1.0),
     "SQuAD 1.1": Set(
         qa.TASK,
         _files(qa.TASK, "squad/train-v1.1.json", "squad/dev-v1.1.json"),
         QUESTIONS,
-        long=True,
+        drawn=0.5,
     ),
-    "SQuAD 2.0": Set(qa.TASK, _squad2, QUESTIONS, long=True),
+    "SQuAD 2.0": Set(qa.TASK, _squad2, QUESTIONS, drawn=0.5),
     "CoNLL-2003": Set(
         tagging.TASK,
         _files(tagging.TASK, "conll2003/eng.train", "conll2003/eng.testa"),
@@ -213,10 +217,13 @@ SETS: dict[str, Set] = {
         TAGS,
         shown=("accuracy",),
     ),
-    "MCTest": Set(choice.TASK, _stories, OPTIONS),
+    "MCTest": Set(choice.TASK, _stories, OPTIONS, few=True, drawn=0.05),
     "TREC": Set(
-        ACCURACY, _files(ACCURACY, "sentences/trec.train.tsv", "sentences/trec.test.tsv"), SEQUENCES
+        ACCURACY,
+        _files(ACCURACY, "sentences/trec.train.tsv", "sentences/trec.test.tsv"),
+        SEQUENCES,
+        few=True,
     ),
-    "IMDB": Set(ACCURACY, _reviews, replace(SEQUENCES, max_length=512), long=True),
+    "IMDB": Set(ACCURACY, _reviews, replace(SEQUENCES, max_length=512), drawn=0.25),
 }
 """TREC and IMDB are scored on their test sets: they have no others."""
