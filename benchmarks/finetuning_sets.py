@@ -99,17 +99,21 @@ class Set:
     the rows that are taken, as a share of what is asked for; the longer texts are, the fewer."""
 
     def load(self, name: str, data: Path, rows: int | None = None) -> Labels:
-        """All of it, or at most `rows` rows of each file, drawn by `subset`."""
-        tables = [subset(table, rows) for table in self.read(data)]
-        train = self.task.for_training(tables[0])
-        task = self.task.suited(train)
-        also = dict(zip(self.also, tables[2:], strict=True))
+        """All of it, or at most `rows` rows of each file, drawn by `subset`.
+
+        The names of the outputs are those of the whole.
+        """
+        whole, *others = self.read(data)
+        whole = self.task.for_training(whole)
+        task = self.task.suited(whole)
+        train, dev, *further = (subset(table, rows) for table in (whole, *others))
+        also = dict(zip(self.also, further, strict=True))
         return Labels(
             name=name,
             task=task,
-            names=task.output_names(train),
+            names=task.output_names(whole),
             train=train,
-            dev=tables[1],
+            dev=dev,
             also=also,
             recipe=self.recipe,
             shown=self.shown or task.metrics,

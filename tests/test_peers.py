@@ -69,16 +69,16 @@ def _placed(question: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("task", "suffix", "shown"),
     [
-        (classify.TASK, "tsv", "accuracy"),
-        (regress.TASK, "tsv", "pearson"),
-        (tagging.TASK, "conll", "f1"),
-        (qa.TASK, "jsonl", "f1"),
-        (choice.TASK, "jsonl", "accuracy"),
+        (classify.TASK, "tsv", ("accuracy",)),
+        (regress.TASK, "tsv", ("pearson",)),
+        (tagging.TASK, "conll", ("accuracy", "f1")),
+        (qa.TASK, "jsonl", ("f1", "exact")),
+        (choice.TASK, "jsonl", ("accuracy",)),
     ],
     ids=lambda value: value.name if isinstance(value, Task) else None,
 )
 def test_a_network_has_the_same_score_on_either_side(
-    task: Task[Any, Any], suffix: str, shown: str, tmp_path: Path
+    task: Task[Any, Any], suffix: str, shown: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Their tokenisation, network, collator and reading of answers, on a network of ours."""
     import transformers
@@ -88,7 +88,7 @@ def test_a_network_has_the_same_score_on_either_side(
     data = task.read(file)
     task = task.suited(data)
     names = task.output_names(data)
-    labels = Labels("small", task, names, data, data, {}, RECIPE, (shown,))
+    labels = Labels("small", task, names, data, data, {}, RECIPE, shown)
     tokenizer = wordpiece([TEXT], 60)
     torch.manual_seed(1)
     config = ModelConfig(
@@ -101,7 +101,8 @@ def test_a_network_has_the_same_score_on_either_side(
     )
     model = task.network(config, len(names), 0.1).eval()
     for weight in model.parameters():
-        weight.data.normal_(0, 0.5)
+        if weight.ndim > 1:
+            weight.data.normal_(0, 0.5)
     kind = {"problem_type": task.problem_type} if task.problem_type else {}
     save_model(tmp_path / "model", model, tokenizer, labels=names or None, **kind)
     ours = evaluate(task, model, task.encode(data.rows, tokenizer, 256, labels.truths(data)))
@@ -116,8 +117,8 @@ def test_a_network_has_the_same_score_on_either_side(
     arrays = [part.numpy() for part in outputs]
     theirs = script.metrics(data, arrays if len(arrays) > 1 else arrays[0])
     assert said.loss.isfinite()
-    assert labels.scores(theirs) == pytest.approx(labels.scores(ours), abs=1e-6)
-    assert 0 < abs(getattr(ours, shown)) < 1
+    assert labels.scores(theirs) == pytest.approx(labels.scores(ours), abs=1e-4)
+    assert 0 < abs(getattr(ours, shown[0])) < 1
 
 
 def test_a_subset_is_the_same_for_all_who_ask(tmp_path: Path) -> None:
