@@ -167,24 +167,23 @@ def test_workers_fit_points_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual_workers(100, 1 << 50) == 1
 
 
-def test_processes_that_are_killed_go_on_to_what_one_gives(
-    done: SearchResult, inputs: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_that_are_ended_go_on_to_what_one_gives(
+    done: SearchResult, inputs: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "bertsmith", "finetune", "classify"]
     command += ["--train", inputs / "train.tsv", "--dev", inputs / "dev.tsv"]
     command += ["--model", inputs / "model", "--out", out, "--seeds", "2", "--batch-size", "16"]
     command += ["--search", GRID, "--workers", "2"]
-    for number in (signal.SIGKILL, signal.SIGTERM):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        before = len(list(out.glob("points/*/runs/*.json")))
-        while len(list(out.glob("points/*/runs/*.json"))) == before and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=250)
-        assert process.returncode in (0, -number, 128 + number), stderr  # 0: it was done already
-        if process.returncode == 128 + signal.SIGTERM:
-            assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("points/*/runs/*.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=250)
+    assert process.returncode in (0, -number, 128 + number), stderr  # 0: it was done already
+    if process.returncode == 128 + number:
+        assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
     found = run(inputs, out).found
     ours, theirs = (
         [{**point, "seconds": 0} for point in one["points"]] for one in (found, done.found)
