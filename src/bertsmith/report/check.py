@@ -154,16 +154,17 @@ def _balance(files: Sequence[Data], labels: Sequence[str]) -> Figure:
 def _lengths(files: Sequence[Data]) -> Figure:
     """A line a file: the share of its rows by length."""
     shown = [file for file in files if file["tokens"]][: len(SERIES)]
+    sizes = [2**power for power in range(max(len(f["tokens"]["histogram"]) for f in shown))]
     with styled():
         drawn = new_figure(2.6)
         axes = drawn.add_subplot()
         for file, colour in zip(shown, SERIES, strict=False):
             bins = file["tokens"]["histogram"]
             shares = [100 * count / sum(bins) for count in bins]
-            sizes = [2**power for power in range(len(bins))]
-            axes.plot(sizes, shares, "o-", color=colour, label=_name(file))
+            axes.plot(sizes[: len(bins)], shares, "o-", color=colour, label=_name(file))
         axes.axvline(shown[0]["tokens"]["max_length"], color="0.5", linewidth=0.8)
         axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.set_xlabel("tokens, up to")
         axes.set_ylabel("share of rows, %")
         axes.legend(frameon=False)
