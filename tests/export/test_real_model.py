@@ -66,6 +66,23 @@ def test_every_layer_on_real_sentences(folder: Path) -> None:
             torch.testing.assert_close(left, right, **TOLERANCE)
 
 
+@torch.no_grad()
+def test_attention_on_real_sentences(folder: Path) -> None:
+    encodings = load_tokenizer(folder).encode_batch(SENTENCES)
+    examples = [Example(np.array(each.ids), np.array(each.type_ids)) for each in encodings]
+    batch = flat(examples)
+    peer = BertModel.from_pretrained(folder, attn_implementation="eager").eval()
+    expected = run_peer(peer, examples, output_attentions=True).attentions
+    encoder = load_encoder(folder)
+    for layer, maps in enumerate(encoder.attention_weights(batch)):
+        (some,) = encoder.attention_weights(batch, [layer], [7, 3])
+        for own, two, index in zip(maps, some, batch.indices, strict=True):
+            size = len(examples[index].input_ids)
+            theirs = expected[layer][index, :, :size, :size]
+            torch.testing.assert_close(own, theirs, **TOLERANCE)
+            torch.testing.assert_close(two, theirs[[7, 3]], **TOLERANCE)
+
+
 def test_what_it_is_and_is_not(folder: Path) -> None:
     source = read_model(folder)
     assert (source.family, source.architecture) == ("bert", "BertModel")

@@ -139,6 +139,30 @@ def test_attention_weights_are_probabilities_of_every_layer(config: ModelConfig)
             torch.testing.assert_close(probabilities.sum(-1), torch.ones(probabilities.shape[:-1]))
 
 
+@ALL
+def test_attention_weights_of_some_layers_and_heads_alone(config: ModelConfig) -> None:
+    encoder = make(config)
+    batch = flat(random_examples([4, 7], config.type_vocab_size))
+    whole = list(encoder.attention_weights(batch))
+    for layers, heads in (([1], [2, 0]), ([0], [1]), ({1, 0}, [0, 1, 2])):
+        part = list(encoder.attention_weights(batch, layers, heads))
+        assert len(part) == len(layers)
+        for layer, maps in zip(sorted(layers), part, strict=True):
+            for own, every in zip(maps, whole[layer], strict=True):
+                torch.testing.assert_close(own, every[heads])
+    assert list(encoder.attention_weights(batch, [])) == []
+
+
+def test_no_layer_above_those_asked_for_is_computed() -> None:
+    encoder = make(POST)
+    batch = flat(random_examples([4, 7]))
+    computed: list[int] = []
+    for depth, layer in enumerate(encoder.layers):
+        layer.register_forward_hook(lambda *_, depth=depth: computed.append(depth))
+    next(encoder.attention_weights(batch, [1]))
+    assert computed == [0]
+
+
 @pytest.mark.parametrize(
     ("share", "shared"),
     [

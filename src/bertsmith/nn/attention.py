@@ -305,13 +305,24 @@ class SelfAttention(_Attention):
         return self.output(context.flatten(1)), past
 
     def weights(
-        self, hidden_TD: Tensor, layout: Layout, rotation: tuple[Tensor, Tensor] | None
+        self,
+        hidden_TD: Tensor,
+        layout: Layout,
+        rotation: tuple[Tensor, Tensor] | None,
+        heads: Sequence[int] | None = None,
     ) -> list[Tensor]:
-        """Attention probabilities, one (H, n, n) tensor a sequence, in batch order."""
+        """Attention probabilities, one (H, n, n) tensor a sequence, in batch order.
+
+        With `heads`, counted from 0, only theirs are computed, in the order given.
+        """
         qkv = self._project(hidden_TD, rotation)
+        if heads is not None:
+            qkv = qkv[:, :, list(heads)]
         biases = [group.bias[0] for group in layout.groups if group.bias is not None]
         # It depends on distances alone, so that the largest has them all.
         largest = max(biases, key=lambda bias: bias.shape[1], default=None)
+        if largest is not None and heads is not None:
+            largest = largest[list(heads)]
         maps: list[Tensor] = []
         begin = 0
         for length in layout.lengths:

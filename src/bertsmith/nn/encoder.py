@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -173,13 +173,26 @@ class Encoder(nn.Module):
             layout = replace(layout, read=read)
             yield layout.put_back(self.final_norm(above[-1](hidden_TD, layout, rotation)))
 
-    def attention_weights(self, batch: Batch) -> Iterator[list[Tensor]]:
-        """Per layer, the attention probabilities of each sequence, (H, n, n) each."""
+    def attention_weights(
+        self,
+        batch: Batch,
+        layers: Collection[int] | None = None,
+        heads: Sequence[int] | None = None,
+    ) -> Iterator[list[Tensor]]:
+        """Per layer, the attention probabilities of each sequence, (H, n, n) each.
+
+        With `layers` or `heads`, both counted from 0, theirs alone: layers from the lowest up,
+        heads in the order given. One layer's are computed at a time, and nothing above the last.
+        """
+        wanted = range(self.config.num_layers) if layers is None else layers
         hidden_TD, layout, rotation = self._begin(batch)
-        for layer in self._depths():
+        for depth, layer in enumerate(self._depths()[: max(wanted, default=-1) + 1]):
             assert isinstance(layer, PostNormLayer | PreNormLayer)
-            yield layer.attention.weights(layer.attention_input(hidden_TD), layout, rotation)
-            hidden_TD = layer(hidden_TD, layout, rotation)
+            if depth in wanted:
+                seen_TD = layer.attention_input(hidden_TD)
+                yield layer.attention.weights(seen_TD, layout, rotation, heads)
+            if depth < max(wanted):
+                hidden_TD = layer(hidden_TD, layout, rotation)
 
     def _depths(self) -> list[nn.Module]:
         """The layer of each depth: everywhere the same one where all parameters are shared."""
