@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bertsmith.analysis.attention import attention_maps
     from bertsmith.analysis.similarity import similarity
     from bertsmith.errors import BertsmithError
     from bertsmith.export.huggingface import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "bertsmith.analysis.attention": ("attention_maps",),
     "bertsmith.analysis.similarity": ("similarity",),
     "bertsmith.errors": ("BertsmithError",),
     "bertsmith.export.huggingface": (
@@ -78,6 +80,7 @@ __all__ = [  # noqa: RUF022 - in the order of the journey
     "embed_file",
     "search",
     "similarity",
+    "attention_maps",
     "load_encoder",
     "load_masked_lm",
     "load_classifier",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from .browser import Server
 
 Record = dict[str, Any]
 RUN: Record = {
@@ -117,3 +120,13 @@ def scores(labels: Sequence[str] = ("numpy", "torch"), seeds: int = 2) -> Record
         "runs": runs,
         "summary": summary,
     }
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

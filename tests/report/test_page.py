@@ -10,6 +10,7 @@ import pytest
 
 from bertsmith.report import figures
 from bertsmith.report.page import (
+    Attention,
     Code,
     FigureSection,
     FillRow,
@@ -19,6 +20,7 @@ from bertsmith.report.page import (
     Matrix,
     Note,
     Passage,
+    Points,
     Section,
     Table,
     Text,
@@ -26,6 +28,7 @@ from bertsmith.report.page import (
     render,
     write_report,
 )
+from bertsmith.report.style import MUTED, SERIES
 
 HOSTILE = '<script>alert("x")</script>&amp;{{ 7 * 7 }}'
 
@@ -50,6 +53,22 @@ def every_section(word: str = "default") -> list[Section]:
         ),
         Passage(word, [[Token("[CLS]", "special"), Token("[MASK]", "masked", word), Token(word)]]),
         Matrix([[1.0, 0.25], [0.25, 1.0]], [f"the {word} one", "two"], word, word),
+        Attention(
+            tokens=[word, "b"],
+            layers=[1],
+            heads=[2, 3],
+            maps=[[[[0.75, 0.25], [1.0, 0.0]], [[0.0, 1.0], [0.5, 0.5]]]],
+            measures={word: [[0.5, float("nan")]], "other": [[0.25, 0.75]]},
+            caption=word,
+        ),
+        Points(
+            places=[[[0.0, 1.0], [1.0, 0.0]], [[0.5, 0.5], [2.0, 3.0]]],
+            labels=[f"{word} one", "two"],
+            groups=[word, "others"],
+            colours={word: SERIES[0], "others": MUTED},
+            notes=["first", "second"],
+            caption=word,
+        ),
     ]
 
 
@@ -64,7 +83,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "link", "img"}:
+        if tag not in {"meta", "link", "img", "input"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -80,7 +99,7 @@ def test_the_page_is_well_formed_and_ids_are_unique() -> None:
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     names = [tag for tag, _ in outline.tags]
-    assert names.count("caption") == names.count("table") == 3
+    assert names.count("caption") == names.count("table") == 4
     labelled = [a for tag, a in outline.tags if tag == "svg"]
     assert all(a["aria-label"] == "default" and a["role"] == "img" for a in labelled)
 

@@ -248,3 +248,103 @@ def language(
         sentences=sentences,
     )
     click.echo(f"{(out / 'language.tsv').read_text('utf-8')}report  {page}")
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option("--text", "texts", multiple=True, help="A sentence whose maps are drawn.")
+@click.option(
+    "--sentences",
+    type=Path,
+    help="What heads are measured on: a .txt with a sentence a line, or a table of sentence.",
+)
+@click.option("--layers", default="all", show_default=True, help='Such as "1,6"; from 1.')
+@click.option("--heads", default="all", show_default=True, help='Such as "3"; from 1.')
+@click.option(
+    "--pair", nargs=2, metavar="FROM TO", help="Two words of the texts: which heads follow them."
+)
+@click.option("--pairs", type=Path, help="A table of sentence, from, to and perhaps rival.")
+@click.option("--pronouns", is_flag=True, help="Sixty English pronouns and what they stand for.")
+def attention(
+    model: Path,
+    out: Path,
+    texts: tuple[str, ...],
+    sentences: Path | None,
+    layers: str,
+    heads: str,
+    pair: tuple[str, str] | None,
+    pairs: Path | None,
+    pronouns: bool,
+) -> None:
+    """Show where attention heads look: maps of sentences, and what each head does on the whole.
+
+    Without sentences: the two hundred of `similarity`, and the map of the first of them.
+    """
+    if sum(map(bool, (pair, pairs, pronouns))) > 1:
+        raise click.UsageError("--pair, --pairs and --pronouns go one without the other")
+
+    from bertsmith.jobs.analyze_attention import PRONOUNS, analyze_attention
+
+    page = analyze_attention(
+        model,
+        out,
+        texts=texts,
+        sentences=sentences,
+        layers=layers,
+        heads=heads,
+        pair=pair,
+        pairs=PRONOUNS if pronouns else pairs,
+    )
+    click.echo(f"{(out / 'attention.tsv').read_text('utf-8')}report  {page}")
+
+
+@analyze.command(cls=ManyValuesCommand)
+@_MODEL
+@_OUT
+@click.option("--pos", nargs=2, type=Path, metavar="TRAIN TEST", help="Files of words and tags.")
+@click.option("--ner", nargs=2, type=Path, metavar="TRAIN TEST", help="Files of tagged spans.")
+@click.option(
+    "--text",
+    "texts",
+    multiple=True,
+    metavar="PATH...",
+    help="Texts, for sentence length and word content.",
+)
+@click.option(
+    "--tagger", type=Path, help="A tagger fine-tuned with --features mix, for its weights."
+)
+@click.option("--words", type=click.IntRange(min=100), default=10_000, show_default=True)
+@click.option("--sentences", type=click.IntRange(min=100), default=3_000, show_default=True)
+@click.option(
+    "--draws", type=click.IntRange(min=1), default=3, show_default=True, help="Of control tasks."
+)
+def layers(
+    model: Path,
+    out: Path,
+    pos: tuple[Path, Path] | None,
+    ner: tuple[Path, Path] | None,
+    texts: tuple[str, ...],
+    tagger: Path | None,
+    words: int,
+    sentences: int,
+    draws: int,
+) -> None:
+    """Probe what each layer knows: tags, entities, sentence length, word content.
+
+    Probes learn from --words words or --sentences sentences, and are tried on half as many.
+    """
+    from bertsmith.jobs.analyze_layers import analyze_layers
+
+    page = analyze_layers(
+        model,
+        out,
+        pos=pos,
+        ner=ner,
+        texts=texts,
+        tagger=tagger,
+        words=words,
+        sentences=sentences,
+        draws=draws,
+    )
+    click.echo(f"{(out / 'layers.tsv').read_text('utf-8')}report  {page}")

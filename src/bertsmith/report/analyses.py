@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from bertsmith.errors import DataError
 from bertsmith.files import write_text_atomically
-from bertsmith.report import alignment, anisotropy, language, masked, similarity
+from bertsmith.report import alignment, anisotropy, attention, language, layers, masked, similarity
 from bertsmith.report.images import save
 from bertsmith.report.page import Section, write_report
 
@@ -36,6 +36,8 @@ class Instrument:
 
 INSTRUMENTS = {
     "similarity": Instrument(similarity.figure, similarity.sections),
+    "attention": Instrument(attention.figure, attention.sections),
+    "layers": Instrument(layers.figure, layers.sections),
     "fill": Instrument(masked.figure, masked.sections),
     "anisotropy": Instrument(anisotropy.figure, anisotropy.sections),
     "alignment": Instrument(alignment.figure, alignment.sections),

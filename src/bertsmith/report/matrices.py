@@ -1,4 +1,4 @@
-"""Heat maps: which class was taken for which, and how alike one word is in N contexts."""
+"""Heat maps: classes taken for others, one word in N contexts, attention of one head."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def similarity_matrix(matrix: npt.ArrayLike, labels: Sequence[str], title: str =
     rows = [f"{_shorten(label, 36)}\u2002{number}" for number, label in enumerate(labels, 1)]
     columns = [str(number) for number in range(1, len(labels) + 1)]
     return _heat_map((values - low) / max(1 - low, 1e-9), texts, rows, columns, title, ("", ""))
+
+
+def attention_map(matrix: npt.ArrayLike, tokens: Sequence[str], title: str = "") -> Figure:
+    """(n, n) shares of attention, from each token, a row, to all; cells carry per cent."""
+    shares = np.asarray(matrix, dtype=float)
+    texts = [[f"{100 * share:.0f}" if share >= 0.005 else "" for share in row] for row in shares]
+    names = [_shorten(token, 22) for token in tokens]
+    return _heat_map(shares, texts, names, names, title, ("from", "to"))
 
 
 def _heat_map(

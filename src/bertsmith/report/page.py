@@ -9,18 +9,24 @@ forbids it. Every string is escaped. Sections are plain frozen values:
     Fills                      masked words filled in as training went on
     Passage                    text in tokens, some of them to be predicted
     Matrix                     similarities, with both contexts shown under the pointer
+    Attention                  heads to choose from, and where each token of a sentence looks
+    Points                     words in a plane, layer by layer
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import isnan
 from pathlib import Path
 from typing import Literal
 
 import jinja2
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
@@ -157,8 +163,77 @@ class Matrix:
         return max(0.0, min(1.0, (value - self.lowest) / max(1 - self.lowest, 1e-9)))
 
 
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A sentence of n tokens as some heads see it: a grid of heads, and the map of one of them.
+
+    `maps` (layers, heads, n, n) are shares; the grid shows one of `measures`, (layers, heads) each.
+    """
+
+    tokens: Sequence[str]
+    layers: Sequence[int]
+    heads: Sequence[int]
+    maps: npt.ArrayLike
+    measures: Mapping[str, Sequence[Sequence[float]]]
+    caption: str
+
+    @property
+    def payload(self) -> dict[str, object]:
+        """What the page's script reads. A share is a byte, 255 for all of a token's attention."""
+        shares = (np.clip(np.asarray(self.maps, dtype=float), 0, 1) * 255).round()
+        measures = [
+            (name, [[None if isnan(value) else round(value, 4) for value in row] for row in values])
+            for name, values in self.measures.items()
+        ]
+        return {
+            "tokens": list(self.tokens),
+            "layers": list(self.layers),
+            "heads": list(self.heads),
+            "maps": base64.b64encode(shares.astype(np.uint8).tobytes()).decode(),
+            "measures": measures,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """N labelled points in the plane, in each of some layers; `groups` have the colours.
+
+    `places` is (layers, N, 2); `notes` say something of each layer. `colours` are of style.COLOURS.
+    """
+
+    places: Sequence[Sequence[Sequence[float]]]
+    labels: Sequence[str]
+    groups: Sequence[str]
+    colours: Mapping[str, str]
+    notes: Sequence[str]
+    caption: str
+
+    @property
+    def payload(self) -> dict[str, object]:
+        """What the page's script reads; a colour is its name, so that it follows the page's."""
+        names = {light: name for name, (light, _) in COLOURS.items()}
+        return {
+            "places": self.places,
+            "labels": list(self.labels),
+            "groups": list(self.groups),
+            "colours": [(group, names[colour]) for group, colour in self.colours.items()],
+            "notes": list(self.notes),
+        }
+
+
 Section = (
-    Heading | Text | Note | Code | KeyValues | Table | FigureSection | Fills | Passage | Matrix
+    Heading
+    | Text
+    | Note
+    | Code
+    | KeyValues
+    | Table
+    | FigureSection
+    | Fills
+    | Passage
+    | Matrix
+    | Attention
+    | Points
 )
 
 

@@ -1,19 +1,45 @@
 "use strict";
-// Similarity matrices: the cell under the pointer, or reached with the arrow keys, says in
-// words which two contexts it compares. Without this script the table still holds it all.
+// Without these scripts the tables still hold it all.
+
+const line = (tag, text) => {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+};
+const place = (td) => [Number(td.dataset.row), Number(td.dataset.column)];
+
+// The cells of a table under `root`: `point` is called with the one under the pointer, `choose`
+// with the one that is clicked or reached with the arrow keys.
+const roam = (root, first, point, choose) => {
+  const cell = (row, column) =>
+    root.querySelector(`td[data-row="${row}"][data-column="${column}"]`);
+  for (const td of root.querySelectorAll("td")) td.tabIndex = -1;
+  if (cell(...first)) cell(...first).tabIndex = 0;
+  root.addEventListener("mouseover", (event) => {
+    const td = event.target.closest("td");
+    if (td) point(td);
+  });
+  root.addEventListener("focusin", (event) => {
+    if (event.target.matches("td")) choose(event.target);
+  });
+  root.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step || !event.target.matches("td")) return;
+    const [row, column] = place(event.target);
+    const next = cell(row + step[0], column + step[1]);
+    if (!next) return;
+    event.preventDefault();
+    event.target.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  });
+};
+
+// Similarity matrices: a cell says in words which two contexts it compares.
 for (const matrix of document.querySelectorAll(".matrix")) {
   const readout = matrix.querySelector(".readout");
   const contexts = [...matrix.querySelectorAll("tbody th > span > span")];
   const columns = [...matrix.querySelectorAll("thead th")].slice(1);
-  const cell = (row, column) =>
-    matrix.querySelector(`td[data-row="${row}"][data-column="${column}"]`);
-
-  const line = (tag, text) => {
-    const element = document.createElement(tag);
-    element.textContent = text;
-    return element;
-  };
-  const place = (td) => [Number(td.dataset.row), Number(td.dataset.column)];
 
   const show = (td) => {
     const [row, column] = place(td);
@@ -29,24 +55,5 @@ for (const matrix of document.querySelectorAll(".matrix")) {
 
   readout.hidden = false;
   readout.textContent = "Point at a cell, or use the arrow keys, to read its two contexts.";
-  const first = cell(0, Math.min(1, contexts.length - 1));
-  if (first) first.tabIndex = 0;
-  matrix.addEventListener("mouseover", (event) => {
-    const td = event.target.closest("td");
-    if (td) show(td);
-  });
-  matrix.addEventListener("focusin", (event) => {
-    if (event.target.matches("td")) show(event.target);
-  });
-  matrix.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!step || !event.target.matches("td")) return;
-    const [row, column] = place(event.target);
-    const next = cell(row + step[0], column + step[1]);
-    if (!next) return;
-    event.preventDefault();
-    event.target.tabIndex = -1;
-    next.tabIndex = 0;
-    next.focus();
-  });
+  roam(matrix, [0, Math.min(1, contexts.length - 1)], show, show);
 }

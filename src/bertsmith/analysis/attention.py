@@ -1,0 +1,306 @@
+"""Where attention heads look: maps, what each head does on the whole, and which follow a pair.
+
+Measures are those of Clark et al. 2019 (sections 3.1 to 3.3) and Kovaleva et al. 2019 (section
+4.1): attention to [SEP], to the neighbours, to itself, to the same token elsewhere, its distance
+and its entropy. Layers and heads are counted from 1, as in those papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import entr
+from torch import Tensor
+
+from bertsmith.analysis.masked import CONFIDENCE, wilson
+from bertsmith.config import ModelConfig
+from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.pack import collate
+from bertsmith.errors import ConfigError, DataError
+from bertsmith.nn.encoder import Encoder
+from bertsmith.nn.models import model_device
+from bertsmith.text.split import split_words
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.types import Batch, BoolArray, Example, Float32Array, FloatArray, IntArray
+
+BATCH_TOKENS = 4096
+MEASURES = ("entropy", "distance", "first", "separator", "itself", "previous", "next", "same")
+"""Entropy in nats, distance in tokens; else shares of a token's attention: to the first token
+([CLS]), to [SEP], to itself, to its neighbours, to the same token elsewhere in the sentence."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Some layers and some heads of each, counted from 1."""
+
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, layers: str, heads: str, config: ModelConfig) -> Heads:
+        """From "all" or numbers such as "1,3". Raises ConfigError for one that is not there."""
+        return cls(
+            _parse(layers, config.num_layers, "layers"), _parse(heads, config.num_heads, "heads")
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """LAYER-HEAD of each, layer by layer."""
+        return [f"{layer}-{head}" for layer in self.layers for head in self.heads]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Attention probabilities of one sentence: from each token, a row, to all of them."""
+
+    tokens: tuple[str, ...]  # n
+    heads: Heads
+    values: Float32Array  # (layers, heads, n, n)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What each head does on N sentences, by MEASURES.
+
+    A sentence's value is the mean over its tokens, special ones left out as those that look but
+    not as those that are looked at; `means` are over sentences.
+    """
+
+    heads: Heads
+    means: FloatArray  # (measures, layers, heads); NaN where no sentence has what is measured
+    errors: FloatArray  # of the same shape: half of a 95 % interval over sentences
+    uniform: FloatArray  # (measures,) what attention alike to all tokens has
+    sentences: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sentence, and two of its words: the one that should look, and what at.
+
+    `rival` is a third one that it should look at less; none: all words but the source.
+    """
+
+    sentence: str
+    source: str
+    target: str
+    rival: str = ""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How N pairs are followed: attention by words, as Clark et al. (section 4.1) make it.
+
+    What goes to a word is the sum over its pieces, what comes from it their mean.
+    """
+
+    heads: Heads
+    attention: FloatArray  # (N, layers, heads) from source to target
+    hits: BoolArray  # (N, layers, heads) whether the target gets more than its rivals
+    chance: FloatArray  # (N,) of a hit, were it and they alike
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The head that does best on some of the pairs, and how it does on the others.
+
+    The best of many heads on the pairs that it was chosen by is better than it is.
+    """
+
+    head: str
+    chosen_by: float  # share of hits in the first half of the pairs
+    share: float  # in the second half
+    low: float  # of a 95 % interval of `share` (Wilson 1927)
+    high: float
+
+
+def _parse(text: str, count: int, what: str) -> tuple[int, ...]:
+    if text == "all":
+        return tuple(range(1, count + 1))
+    parts = [part.strip() for part in text.split(",")]
+    chosen = sorted({int(part) for part in parts if part.isdecimal()})
+    if not all(part.isdecimal() for part in parts) or not 1 <= chosen[0] <= chosen[-1] <= count:
+        raise ConfigError(
+            f"{text!r} names no {what} of this model",
+            where=what,
+            mend=f'give "all", or numbers from 1 to {count}, such as 1,{count}',
+        )
+    return tuple(chosen)
+
+
+def attention_maps(
+    encoder: Encoder, tokenizer: Tokenizer, sentence: str, heads: Heads | None = None
+) -> Maps:
+    """The maps of `heads`, or of all, on one sentence.
+
+    Raises DataError where it is empty or too long.
+    """
+    heads = heads or Heads.parse("all", "all", encoder.config)
+    example = _encode(encoder, tokenizer, sentence)
+    tokens = tuple(tokenizer.text(index) for index in example.input_ids)
+    return Maps(tokens, heads, np.stack(list(_of_one(encoder, example, heads))))
+
+
+def summarise(
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    sentences: Sequence[str],
+    heads: Heads,
+    on_sentences: Callable[[int], None] = lambda done: None,
+) -> Summary:
+    """What `heads` do on `sentences`, whose maps are kept no longer than their layer's turn.
+
+    `on_sentences` is told how many are done. Raises DataError for fewer than two sentences, and
+    for one that is empty or too long.
+    """
+    if len(sentences) < 2:
+        raise DataError(
+            f"{len(sentences)} sentence says little of what heads do", mend="give two or more"
+        )
+    examples = [_encode(encoder, tokenizer, sentence) for sentence in sentences]
+    shape = (len(examples), len(MEASURES), len(heads.layers), len(heads.heads))
+    found, uniform = np.empty(shape), np.empty(shape[:2])
+    done = 0
+    encoder.eval()
+    for batch in sequential_batches(ListSource(examples), BATCH_TOKENS):
+        moved = batch.to(model_device(encoder))
+        for index in batch.indices:
+            ids = examples[index].input_ids
+            alike = np.full((1, len(ids), len(ids)), 1 / len(ids))
+            uniform[index] = _measure(alike, ids, tokenizer)[:, 0]
+        with torch.no_grad():
+            for place, maps in enumerate(_weights(encoder, moved, heads)):
+                for index, probabilities in zip(batch.indices, maps, strict=True):
+                    values = probabilities.double().cpu().numpy()
+                    ids = examples[index].input_ids
+                    found[index, :, place] = _measure(values, ids, tokenizer)
+        done += len(batch.indices)
+        on_sentences(done)
+    counts = np.maximum((~np.isnan(found)).sum(axis=0), 1)
+    means = np.nansum(found, axis=0) / counts
+    spreads = np.sqrt(np.nansum((found - means) ** 2, axis=0) / np.maximum(counts - 1, 1))
+    is_missing = np.isnan(found).all(axis=0)
+    means[is_missing] = np.nan
+    errors = CONFIDENCE * spreads / np.sqrt(counts)
+    own = np.nansum(uniform, axis=0) / np.maximum((~np.isnan(uniform)).sum(axis=0), 1)
+    return Summary(heads, means, errors, own, len(examples))
+
+
+def follow(encoder: Encoder, tokenizer: Tokenizer, pairs: Sequence[Pair], heads: Heads) -> Followed:
+    """How far each of `heads` looks from each pair's source at its target.
+
+    The first place of each word in its sentence counts. Raises DataError for a word that does not
+    occur, and where there is no rival.
+    """
+    attention, hits, chance = [], [], []
+    for pair in pairs:
+        example = _encode(encoder, tokenizer, pair.sentence)
+        words, owner = _words_of(pair.sentence, tokenizer)
+        source, target = (_place(word, words, pair) for word in (pair.source, pair.target))
+        every = [_place(pair.rival, words, pair)] if pair.rival else range(len(words))
+        rivals = [word for word in every if word not in (source, target)]
+        if source == target or not rivals:
+            raise DataError(
+                f"{pair.source!r} and {pair.target!r} leave nothing to choose from",
+                where=repr(pair.sentence[:60]),
+                mend="give two different words of three or more",
+            )
+        if not (owner == source).any():
+            raise DataError("the model has no token of it", where=repr(words[source]))
+        rows = []
+        for maps in _of_one(encoder, example, heads):
+            own = maps[:, owner == source].mean(axis=1)
+            rows.append([own[:, owner == word].sum(axis=1) for word in range(len(words))])
+        seen = np.array(rows, dtype=np.float64).transpose(0, 2, 1)  # (layers, heads, words)
+        attention.append(seen[:, :, target])
+        hits.append(seen[:, :, target] > seen[:, :, rivals].max(axis=2))
+        chance.append(1 / (len(rivals) + 1))
+    return Followed(heads, np.array(attention), np.array(hits), np.array(chance))
+
+
+def best_head(followed: Followed) -> Choice:
+    """The head with most hits in the first half of the pairs, tried on the second half."""
+    half = len(followed.hits) // 2
+    first, second = (part.mean(axis=0).ravel() for part in np.split(followed.hits, [half]))
+    best = int(first.argmax())
+    share = float(second[best])
+    interval = wilson(share, len(followed.hits) - half)
+    return Choice(followed.heads.names[best], float(first[best]), share, *interval)
+
+
+def _place(word: str, words: Sequence[str], pair: Pair) -> int:
+    folded = [other.casefold() for other in words]
+    if word.casefold() not in folded:
+        raise DataError(
+            f"{word!r} is no word of it",
+            where=repr(pair.sentence[:60]),
+            mend=f"choose from {', '.join(words[:12])}",
+        )
+    return folded.index(word.casefold())
+
+
+def _words_of(sentence: str, tokenizer: Tokenizer) -> tuple[list[str], IntArray]:
+    """The words of a sentence, and for each token the one that it belongs to; -1: none."""
+    spans = split_words(sentence)
+    encoding = tokenizer.encode(sentence)
+    owner = np.full(len(encoding.ids), -1, dtype=np.int64)
+    starts = np.array([begin for begin, _ in spans], dtype=np.int64)
+    for token, (begin, end) in enumerate(encoding.offsets):
+        if end > begin:
+            owner[token] = np.searchsorted(starts, end - 1, side="right") - 1
+    return [sentence[begin:end] for begin, end in spans], owner
+
+
+def _encode(encoder: Encoder, tokenizer: Tokenizer, sentence: str) -> Example:
+    encoding = tokenizer.encode(sentence)
+    limit = encoder.config.max_position_embeddings
+    is_empty = set(encoding.ids) <= tokenizer.special_ids - {tokenizer.unk_id}
+    if is_empty or len(encoding.ids) > limit:
+        count = len(encoding.ids)
+        raise DataError(
+            "is empty" if is_empty else f"has {count} tokens, and the model reads {limit}",
+            where=repr(sentence[:60]),
+            mend="give a sentence that fits",
+        )
+    return Example(np.array(encoding.ids, np.int64), np.array(encoding.type_ids, np.int64))
+
+
+@torch.no_grad()
+def _of_one(encoder: Encoder, example: Example, heads: Heads) -> Iterator[Float32Array]:
+    """(heads, n, n) for each layer."""
+    batch = collate([example], [0]).to(model_device(encoder))
+    for (probabilities,) in _weights(encoder.eval(), batch, heads):
+        yield probabilities.float().cpu().numpy()
+
+
+def _weights(encoder: Encoder, batch: Batch, heads: Heads) -> Iterator[list[Tensor]]:
+    layers, own = ([number - 1 for number in part] for part in (heads.layers, heads.heads))
+    return encoder.attention_weights(batch, layers, own)
+
+
+def _measure(maps_Hnn: FloatArray, ids: IntArray, tokenizer: Tokenizer) -> FloatArray:
+    """(measures, H) of one sentence."""
+    special = np.isin(ids, list(tokenizer.special_ids - {tokenizer.unk_id}))
+    looking, places = np.flatnonzero(~special), np.arange(len(ids))
+    own = maps_Hnn[:, looking]  # (H, looking, n)
+    offsets = places - looking[:, None]
+    is_same = (ids == ids[looking, None]) & (offsets != 0)
+
+    def share(mask: BoolArray) -> FloatArray:
+        """The mean over tokens that have such a place, NaN where none has."""
+        having = mask.any(axis=1)
+        total = (own * mask).sum(axis=2)[:, having]
+        return total.mean(axis=1) if having.any() else np.full(len(own), np.nan)
+
+    ends = [ids == index for index in (tokenizer.cls_id, tokenizer.sep_id)]
+    first, separator = (np.broadcast_to(end, offsets.shape) for end in ends)
+    masks = (first, separator, offsets == 0, offsets == -1, offsets == 1, is_same)
+    return np.stack(
+        [
+            entr(own).sum(axis=2).mean(axis=1),
+            (own * np.abs(offsets)).sum(axis=2).mean(axis=1),
+            *(share(mask) for mask in masks),
+        ]
+    )
