@@ -94,6 +94,8 @@ def test_what_is_written(model: Path, tmp_path: Path) -> None:
     for task in data["tasks"]:
         assert len(task["layers"]) == 3
         assert task["test"] == pytest.approx(task["train"] / 2, abs=0.06 * task["train"])
+    assert tasks["sentence length"]["majority"] == pytest.approx(1 / 6, abs=0.01)
+    assert tasks["word content"]["majority"] == pytest.approx(1 / 50, abs=0.001)
     # The word says its tag, which even an untrained network's vectors keep.
     tagged = tasks["part of speech"]
     assert tagged["layers"][0]["accuracy"] > tagged["majority"] + 0.2

@@ -190,9 +190,10 @@ def principal_plane(vectors_ND: Float32Array) -> tuple[FloatArray, FloatArray]:
 
 
 def by_length(sentences: Sequence[Sequence[str]], count: int) -> tuple[list[int], IntArray]:
-    """Which sentences of words to take, and the bin of each: `count` in all, the bins alike.
+    """Which sentences of words to take, and the bin of each: `count` in all, the bins alike, in
+    any part of them too.
 
-    Sentences come first to last. Raises DataError where a bin has fewer than ten.
+    Raises DataError where a bin has fewer than ten.
     """
     bins: list[list[int]] = [[] for _ in pairwise(LENGTH_BINS)]
     for place, words in enumerate(sentences):
@@ -227,10 +228,13 @@ def by_content(
 
 
 def _level(classes: Sequence[Sequence[int]], count: int, what: str) -> tuple[list[int], IntArray]:
-    """As many of each class, `count` in all at most: the places, in order, and their classes."""
+    """As many of each class, `count` in all at most: the places, and their classes.
+
+    One of each class comes after the other, so that a part of them has all classes alike.
+    """
     each = min(count // len(classes), *map(len, classes)) if len(classes) > 1 else 0
     if each < 10:
         fewest = min(map(len, classes), default=0)
         raise DataError(f"too few {what}: {fewest} of the rarest", mend="give more text")
-    pairs = sorted((place, label) for label, own in enumerate(classes) for place in own[:each])
+    pairs = [(own[rank], label) for rank in range(each) for label, own in enumerate(classes)]
     return [place for place, _ in pairs], np.array([label for _, label in pairs], dtype=np.int64)
