@@ -20,9 +20,9 @@ from bertsmith.analysis.probes import (
     by_content,
     by_length,
     control_labels,
-    interval,
     layer_vectors,
     majority,
+    mean_intervals,
     predict,
     principal_plane,
     score_layer,
@@ -93,14 +93,15 @@ def test_a_probe_is_scikit_learns_on_standardised_vectors() -> None:
 
 
 def test_an_interval_is_over_sentences() -> None:
-    values = np.random.default_rng(0).random(400) < 0.7
-    alone = interval(values.astype(float), np.arange(400))
-    assert alone[0] < values.mean() < alone[1]
+    values = (np.random.default_rng(0).random(400) < 0.7).astype(float)
+    alone = mean_intervals({"a": values, "b": 1 - values}, np.arange(400))
+    assert alone["a"][0] < values.mean() < alone["a"][1]
     exact = 1.96 * np.sqrt(values.mean() * (1 - values.mean()) / 400)
-    assert alone[1] - alone[0] == pytest.approx(2 * exact, rel=0.15)
-    copies = interval(np.repeat(values, 9).astype(float), np.repeat(np.arange(400), 9))
-    assert copies == pytest.approx(alone)
-    assert interval(np.ones(5), np.arange(5)) == (1.0, 1.0)
+    assert alone["a"][1] - alone["a"][0] == pytest.approx(2 * exact, rel=0.15)
+    assert alone["b"] == pytest.approx([1 - end for end in alone["a"][::-1]])
+    copies = mean_intervals({"a": np.repeat(values, 9)}, np.repeat(np.arange(400), 9))
+    assert copies["a"] == pytest.approx(alone["a"])
+    assert mean_intervals({"a": np.ones(5)}, np.arange(5)) == {"a": [1.0, 1.0]}
 
 
 def test_majority_is_of_the_training_items() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +27,8 @@ from bertsmith.errors import DataError
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.heads import mean_tokens
 from bertsmith.nn.models import is_word, model_device, word_counts
+from bertsmith.tasks.bootstrap import intervals
+from bertsmith.tasks.many_scores import of_sums
 from bertsmith.tasks.metrics import score_classes
 from bertsmith.types import Batch, Example, Float32Array, FloatArray, IntArray
 
@@ -34,8 +36,6 @@ PENALTY = 0.01
 """C of scikit-learn: the smaller, the smaller the weights."""
 ITERATIONS = 200
 """Of L-BFGS at most. Where it has not converged, the probe is the one that it has come to."""
-RESAMPLES = 1000
-"""Draws of the test sentences, with replacement, that an interval is made of."""
 BATCH_TOKENS = 4096
 LENGTH_BINS = (5, 9, 13, 17, 21, 26, 29)
 """Words at which each of the six classes of length begins, and the end of the last."""
@@ -147,28 +147,29 @@ def score_layer(
         controls.append(predict(train_ND, known, test_MD) == unknown)
     control = np.mean(controls, axis=0)
     metrics = score_classes(test.labels, predicted, num_classes)
-    low, high = interval(right, test.sentences)
-    selective_low, selective_high = interval(right - control, test.sentences)
+    ends = mean_intervals({"accuracy": right, "selectivity": right - control}, test.sentences)
     return Score(
         accuracy=metrics.accuracy,
-        low=low,
-        high=high,
+        low=ends["accuracy"][0],
+        high=ends["accuracy"][1],
         macro_f1=metrics.macro_f1,
         control=float(control.mean()),
         selectivity=float((right - control).mean()),
-        selectivity_low=selective_low,
-        selectivity_high=selective_high,
+        selectivity_low=ends["selectivity"][0],
+        selectivity_high=ends["selectivity"][1],
     )
 
 
-def interval(values_N: FloatArray, groups_N: IntArray) -> tuple[float, float]:
-    """A 95 % interval of the mean of `values_N`: their groups drawn anew (Efron 1979)."""
+def mean_intervals(values: Mapping[str, FloatArray], groups_N: IntArray) -> dict[str, list[float]]:
+    """95 % intervals of the means of each of `values` (N,), whose groups are drawn anew."""
     _, places = np.unique(groups_N, return_inverse=True)
-    sums, counts = np.bincount(places, values_N), np.bincount(places)
-    drawn = np.random.default_rng(0).integers(len(sums), size=(RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
+    sums = [np.bincount(places, own) for own in values.values()]
+    parts_GC = np.stack([*sums, np.bincount(places)], axis=1)
+    drawn = of_sums(
+        parts_GC,
+        lambda sums_RC: {name: sums_RC[:, at] / sums_RC[:, -1] for at, name in enumerate(values)},
+    )
+    return intervals(drawn, list(values))
 
 
 def majority(train: Items, test: Items) -> float:
