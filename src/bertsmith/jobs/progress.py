@@ -66,9 +66,10 @@ class Bar:
         now = time.monotonic()
         if self._shown and not self._live and now - self._said >= QUIET_SECONDS:
             self._said = now
-            left = (now - self._began) * (self._total / done - 1.0) if done else float("nan")
-            percent = 100.0 * done / self._total
-            print(f"{self._what}: {percent:.0f} % {note}, {left:.0f} s left", file=sys.stderr)
+            said = f"{self._what}: {100.0 * done / self._total:.0f} % {note}"
+            if done:
+                said += f", {(now - self._began) * (self._total / done - 1.0):.0f} s left"
+            print(said, file=sys.stderr)
 
     def now(self, what: str) -> None:
         """What is under way from here on."""

@@ -7,7 +7,6 @@ The encoder is trained with it, or frozen, and its layers are features (BERT, ta
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.crf import Rules
 from bertsmith.nn.features import AnyTagger, FeatureTagger, Layers, TaggerKind, tagger_of
 from bertsmith.nn.models import HeadedEncoder, is_word, model_device, word_counts
-from bertsmith.tasks.base import Objective, Prediction, Setting, Task
+from bertsmith.tasks.base import Objective, Setting, Task
 from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.class_weights import weigh_classes
 from bertsmith.tasks.classify import loss as class_loss
@@ -59,6 +58,7 @@ from bertsmith.tasks.schemes import (
 from bertsmith.tasks.sentences import Sentence, sentence_of
 from bertsmith.tasks.span_scores import SpanMetrics, score_spans, span_counts
 from bertsmith.tasks.tables import Columns, Labelled, Table
+from bertsmith.tasks.tagged import TaggedSentence
 from bertsmith.tasks.tagging_errors import worst_mistakes
 from bertsmith.tasks.windows import EncodedSentences, encode_sentences
 from bertsmith.text.tokenizer import Tokenizer
@@ -72,40 +72,6 @@ FEATURES_USUAL = {"lr": 1e-3, "epochs": 10}
 """For what is trained on frozen features: all of it is fresh."""
 FEWEST_WORDS = 5
 """To each tag, where tags are plain: with fewer, the column holds something else."""
-
-
-@dataclass(frozen=True)
-class TaggedSentence(Prediction):
-    """A sentence, its words' tags, and the probability of each tag."""
-
-    sentence: Sentence
-    tags: tuple[str, ...]
-    probabilities: FloatArray  # (words,)
-    spans: tuple[Span, ...]
-    """Those that the tags spell; a span a word where tags are plain."""
-    truncated: bool
-
-    @property
-    def line(self) -> int:  # type: ignore[override]
-        """Where in its file the sentence begins."""
-        return self.sentence.line
-
-    def to_json(self) -> str:
-        """One line: text, and spans with start, end (in characters), label, text and score."""
-        text, offsets = self.sentence.text, self.sentence.offsets
-        spans = []
-        for begin, end, label in self.spans:
-            start, stop = offsets[begin][0], offsets[end - 1][1]
-            spans.append(
-                {
-                    "start": start,
-                    "end": stop,
-                    "label": label,
-                    "text": text[start:stop],
-                    "score": round(float(self.probabilities[begin:end].mean()), 6),
-                }
-            )
-        return json.dumps({"text": text, "spans": spans}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from bertsmith.tasks.mistakes import table_text
 from bertsmith.tasks.schemes import Span
-
-if TYPE_CHECKING:
-    from bertsmith.tasks.tagging import TaggedSentence
+from bertsmith.tasks.tagged import TaggedSentence
 
 MOST = 200
 """Sentences."""
