@@ -122,6 +122,50 @@ def choice(**choices: Any) -> None:
     _train("choice", **choices)
 
 
+@finetune.command()
+@apply(
+    click.option("--train", required=True, type=Path, help="Labelled sequences to learn from."),
+    click.option("--dev", type=Path, help="... to be scored on.  [default: a fifth of them]"),
+    *_TABLES[2:],
+    COLUMNS[0],
+    *COLUMNS[2:],
+    click.option(
+        "--alphabet",
+        type=click.Choice(["letters", "notes", "words"]),
+        default="letters",
+        show_default=True,
+        help="What a symbol is: a character, upper or lower case alike; a note of ABC notation; "
+        "what stands between spaces.",
+    ),
+    click.option("--new-embeddings", is_flag=True, help="Not words: an embedding for each symbol."),
+    click.option("--mapping-seed", type=int, default=0, help="Draws the words.  [default: 0]"),
+    click.option("--split-seed", type=int, default=0, help="Draws that fifth.  [default: 0]"),
+    *TRAINING,
+)
+def symbols(
+    alphabet: str,
+    new_embeddings: bool,
+    mapping_seed: int,
+    split_seed: int,
+    dev: Path | None,
+    **choices: Any,
+) -> None:
+    """Teach a model of language to tell DNA, proteins or music apart.
+
+    Each symbol stands for a random word of the vocabulary (Kao & Lee 2021). Sequences that come
+    twice are taken once. By default as long as the longest of them, if the model reads so much.
+    """
+    from bertsmith.tasks.symbols import symbols as chosen
+
+    task = chosen(
+        alphabet=alphabet,
+        new_embeddings=new_embeddings,
+        mapping_seed=mapping_seed,
+        split_seed=split_seed,
+    )
+    _run(task, pair_column=None, dev=dev, **choices)
+
+
 def _run(
     task: str | Task[Any, Any],
     text_column: str | None,
@@ -139,7 +183,7 @@ def _run(
 def _train(
     task: str | Task[Any, Any],
     train: Path,
-    dev: Path,
+    dev: Path | None,
     model: Path,
     out: Path,
     search: str | None = None,
@@ -165,7 +209,7 @@ def _train(
 
 def _search(
     task: str | Task[Any, Any],
-    *paths: Path,
+    *paths: Path | None,
     from_scratch: bool,
     **choices: Any,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,19 @@ def save_with_words(
         (temporary / "README.md").write_text(card, "utf-8")
         tokenizer.save(temporary, max_length=source.config.max_position_embeddings)
         write_weights(temporary / WEIGHTS, on_disk)
+
+
+def with_new_rows(source: ModelFolder, vocab_size: int) -> ModelFolder:
+    """`source` with embeddings up to `vocab_size`, drawn as those of a new network are, and by a
+    fixed seed. The bias of scores stays as it is: this is for encoders."""
+    table = source.state[WORD_EMBEDDING]
+    rows = torch.empty(vocab_size - len(table), *table.shape[1:])
+    rows.normal_(0.0, source.config.initializer_range, generator=torch.Generator().manual_seed(0))
+    return replace(
+        source,
+        config=source.config.model_copy(update={"vocab_size": vocab_size}),
+        state={**source.state, WORD_EMBEDDING: torch.cat([table, rows.to(table.dtype)])},
+    )
 
 
 def _grown(table: Tensor, first: int, piece_ids: Sequence[Sequence[int]]) -> Tensor:

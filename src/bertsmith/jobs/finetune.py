@@ -16,6 +16,7 @@ from bertsmith.engine.distributed import require_alone
 from bertsmith.engine.precision import Hardware, choose_hardware
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.huggingface import ModelFolder, load_tokenizer, read_model
+from bertsmith.export.vocabulary import with_new_rows
 from bertsmith.export.weights import WEIGHTS
 from bertsmith.jobs.finetune_folder import FinetuneConfig, InputConfig, RunFolder, best_run
 from bertsmith.jobs.finetune_results import conclude, run_result, save_best, told
@@ -62,7 +63,7 @@ class FinetuneResult:
 def finetune(
     task: str | Task[Any, Any],
     train: str | Path,
-    dev: str | Path,
+    dev: str | Path | None,
     model: str | Path,
     out: str | Path,
     *,
@@ -80,10 +81,10 @@ def finetune(
     leave one at the step that they come in.
 
     `task` is one of `bertsmith.tasks.find`, such as "classify", or its name; `train` and `dev`
-    are labelled files, tables where its rows are texts (see `bertsmith.tasks.tables`), `model`
-    a model folder. `seeds` is their number: three below
-    FEW_EXAMPLES training examples, else one. `from_scratch` adds the same runs from random
-    weights. `protocol` are fields of `Protocol`. Leaves the run folder that
+    are labelled files, tables where its rows are texts (see `bertsmith.tasks.tables`), `dev`
+    None for a task that makes one of its own, and `model` a model folder. `seeds` is their
+    number: three below FEW_EXAMPLES training examples, else one. `from_scratch` adds the same
+    runs from random weights. `protocol` are fields of `Protocol`. Leaves the run folder that
     `bertsmith.jobs.finetune_folder` describes.
 
     Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
@@ -94,8 +95,7 @@ def finetune(
     found = find(task) if isinstance(task, str) else task
     return finetune_on(
         found,
-        found.read(Path(train), columns),
-        found.read(Path(dev), columns),
+        *read_sets(found, train, dev, columns),
         model=Path(model),
         out=Path(out),
         also=None,
@@ -106,6 +106,14 @@ def finetune(
         show_progress=show_progress,
         **protocol,
     )
+
+
+def read_sets(
+    task: Task[Any, Any], train: str | Path, dev: str | Path | None, columns: Columns | None
+) -> tuple[Labelled[Any], Labelled[Any]]:
+    """The training and the dev set, as `task` parts them. Raises DataError, ConfigError."""
+    held = None if dev is None else task.read(Path(dev), columns)
+    return task.parted(task.read(Path(train), columns), held)
 
 
 def finetune_on(
@@ -142,9 +150,8 @@ def finetune_on(
     )
     folder = RunFolder(out, plan.task)
     folder.settle(plan.config)
-    config, tokenizer = plan.config, load_tokenizer(plan.source)
-    trainer = plan.trainer(tokenizer)
-    exit_status = _run_all(folder, config, trainer, tokenizer, plan.described, show_progress)
+    config, trainer = plan.config, plan.trainer()
+    exit_status = _run_all(folder, config, trainer, plan.tokenizer, plan.described, show_progress)
     if exit_status:
         return FinetuneResult(plan.task, folder.path, False, {}, exit_status)
     return FinetuneResult(plan.task, folder.path, True, conclude(folder, config, trainer), 0)
@@ -158,6 +165,7 @@ class Plan:
     """As the training rows and the protocol have it."""
     config: FinetuneConfig
     source: ModelFolder
+    tokenizer: Tokenizer
     hardware: Hardware
     tables: Mapping[str, Labelled[Any]]
     """"train", "dev" and further ones."""
@@ -174,10 +182,10 @@ class Plan:
         train = self.tables["train"]
         return "\n".join([self.task.described(train, self.config.labels), *train.notes])
 
-    def trainer(self, tokenizer: Tokenizer) -> Trainer:
+    def trainer(self) -> Trainer:
         """With everything encoded."""
         sets = {
-            name: self._encoded(tokenizer, name, range(len(table.rows)))
+            name: self._encoded(name, range(len(table.rows)))
             for name, table in self.tables.items()
             if name != "train"
         }
@@ -187,17 +195,17 @@ class Plan:
             self.hardware,
             self.config.protocol,
             len(self.config.labels),
-            self._encoded(tokenizer, "train", self.learnt),
+            self._encoded("train", self.learnt),
             sets.pop("dev"),
             sets,
-            self._encoded(tokenizer, "train", self.held) if self.held else None,
+            self._encoded("train", self.held) if self.held else None,
         )
 
-    def _encoded(self, tokenizer: Tokenizer, name: str, places: Sequence[int]) -> Encoded:
+    def _encoded(self, name: str, places: Sequence[int]) -> Encoded:
         rows, truths = self.tables[name].rows, self.truths[name]
         data: Encoded = self.task.encode(
             [rows[place] for place in places],
-            tokenizer,
+            self.tokenizer,
             self.config.protocol.max_length,
             [truths[place] for place in places],
         )
@@ -228,7 +236,9 @@ def make_plan(
     tables = {"train": train, "dev": dev, **others}
     truths = {name: task.truths(table, labels, str(train.path)) for name, table in tables.items()}
     source = read_model(model)
-    load_tokenizer(source)
+    task, tokenizer = task.reading(load_tokenizer(source))
+    if tokenizer.vocab_size > source.config.vocab_size:
+        source = with_new_rows(source, tokenizer.vocab_size)
     hardware = choose_hardware(device, precision)
     chosen = choose_protocol(source.config, len(train.rows), task.usual, **protocol)
     task = task.for_protocol(chosen, labels, truths["train"])
@@ -257,7 +267,7 @@ def make_plan(
     )
     learnt, held = hold_out(len(train.rows), chosen.threshold_share)
     _require_different(truths["train"], held, task.unit)
-    return Plan(task, config, source, hardware, tables, truths, learnt, held)
+    return Plan(task, config, source, tokenizer, hardware, tables, truths, learnt, held)
 
 
 def _require_different(truths: Sequence[Any], held: Sequence[int], unit: str) -> None:

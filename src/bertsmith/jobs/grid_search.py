@@ -29,7 +29,7 @@ from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.weights import WEIGHTS
 from bertsmith.files import write_text_atomically
-from bertsmith.jobs.finetune import Plan, make_plan
+from bertsmith.jobs.finetune import Plan, make_plan, read_sets
 from bertsmith.jobs.finetune_folder import FinetuneConfig, differences
 from bertsmith.jobs.grid import USUAL, Point, make_grid
 from bertsmith.jobs.grid_workers import Job, run_jobs
@@ -78,7 +78,7 @@ class SearchConfig(Config):
 def search_grid(
     task: str | Task[Any, Any],
     train: str | Path,
-    dev: str | Path,
+    dev: str | Path | None,
     model: str | Path,
     out: str | Path,
     *,
@@ -105,8 +105,7 @@ def search_grid(
         raise ConfigError(f"{workers} are none", where="workers", mend="give 1 or more")
     plan = make_plan(
         found,
-        found.read(Path(train), columns),
-        found.read(Path(dev), columns),
+        *read_sets(found, train, dev, columns),
         Path(model),
         seeds=seeds,
         device=device,
@@ -129,7 +128,7 @@ def search_grid(
     }
     jobs = {
         point: Job(
-            (task, str(train), str(dev), str(model), str(place)),
+            (task, str(train), None if dev is None else str(dev), str(model), str(place)),
             chosen | point.model_dump(),
             place / DIVERGED,
             seeds * point.epochs,

@@ -71,11 +71,13 @@ class Trainer:
         `on_example` is told how far the task's preparation is (`Task.prepared`).
         """
         keep_freed_memory()
-        model = self._model(init, seed).to(self.hardware.device, self.hardware.dtype)
-        train, dev = self._prepared(init, model, on_example)
-        is_new = init == "scratch"
-        protocol = self.protocol.for_random_weights() if is_new else self.protocol
+        model, protocol = self.network(init, seed), self.protocol_of(init)
+        train, dev = self.prepared(init, model, on_example)
         return fit(self.task, model, train, dev, protocol, seed, on_step, evaluations, keeper)
+
+    def protocol_of(self, init: Init) -> Protocol:
+        """How a run from `init` is trained."""
+        return self.protocol.for_random_weights() if init == "scratch" else self.protocol
 
     def decided(self, fitted: FitResult) -> Task[Any, Any]:
         """The task with all that is chosen of it once a run is trained: see `Task.tuned`, and
@@ -89,8 +91,11 @@ class Trainer:
             outputs = predict(fitted.model, data.examples, data.output_rows)
         return task.with_threshold(self.protocol.threshold, data, outputs)
 
-    def _prepared(
-        self, init: Init, model: HeadedEncoder, on_example: Callable[[int], None]
+    def prepared(
+        self,
+        init: Init,
+        model: HeadedEncoder,
+        on_example: Callable[[int], None] = lambda done: None,
     ) -> tuple[Encoded, Encoded]:
         """The sets with what a pre-trained model gives once for all seeds."""
         if init in self._kept:
@@ -102,7 +107,8 @@ class Trainer:
             self._kept[init] = train, dev
         return train, dev
 
-    def _model(self, init: Init, seed: int) -> HeadedEncoder:
+    def network(self, init: Init, seed: int) -> HeadedEncoder:
+        """What is trained, as it is before the first step."""
         torch.manual_seed(seed)
         dropout = self.protocol.dropout
 
@@ -110,9 +116,11 @@ class Trainer:
             return self.task.network(config, self.num_labels, dropout)
 
         if init == "pretrained":
-            return load_for_finetuning(self.source, network, encoder_dropout=dropout)
-        rates = {"dropout": dropout, "attention_dropout": dropout}
-        return network(self.source.config.model_copy(update=rates))
+            model = load_for_finetuning(self.source, network, encoder_dropout=dropout)
+        else:
+            rates = {"dropout": dropout, "attention_dropout": dropout}
+            model = network(self.source.config.model_copy(update=rates))
+        return model.to(self.hardware.device, self.hardware.dtype)
 
 
 def fit_classifier(

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from bertsmith.config import ModelConfig
@@ -63,6 +64,21 @@ class Encoded:
     def source(self) -> ListSource:
         """The examples, or groups of them, to be drawn."""
         return ListSource(self.examples, self.groups)
+
+
+def some_of(data: Encoded, count: int, seed: int) -> Encoded:
+    """`count` of the examples, or groups of them, drawn by `seed`; all where there are no more."""
+    groups = data.groups if data.groups is not None else np.arange(len(data.examples) + 1)
+    number = len(groups) - 1
+    draw = np.random.default_rng(seed).permutation(number)[:count]
+    members = [np.arange(groups[index], groups[index + 1]) for index in sorted(draw)]
+    kept = np.concatenate(members)
+    return Encoded(
+        [data.examples[index] for index in kept],
+        [],
+        None if data.output_rows is None else data.output_rows[kept],
+        None if data.groups is None else np.cumsum([0, *map(len, members)]),
+    )
 
 
 class Prediction(ABC):
@@ -145,6 +161,17 @@ class Task(ABC, Generic[RowT, EncodedT]):
         """The task of a saved model, which keeps its settings and the names of its outputs."""
         return replace(self, settings={**self.settings, **settings})
 
+    def parted(
+        self, train: Labelled[RowT], dev: Labelled[RowT] | None
+    ) -> tuple[Labelled[RowT], Labelled[RowT]]:
+        """The sets to learn from and to be scored on, `dev` being None where none is given.
+
+        Raises ConfigError where the task makes none of its own.
+        """
+        if dev is None:
+            raise ConfigError("nothing to be scored on", where="dev", mend="give --dev FILE")
+        return train, dev
+
     def for_training(self, train: Labelled[RowT]) -> Labelled[RowT]:
         """The rows that can be learnt from, with notes on the others. Raises DataError."""
         return train
@@ -178,6 +205,11 @@ class Task(ABC, Generic[RowT, EncodedT]):
                 raise ConfigError(
                     f"no {UNUSED[key]} in {self.name}", where=key, mend="leave it out"
                 )
+
+    def reading(self, own: Tokenizer) -> tuple[Task[RowT, EncodedT], Tokenizer]:
+        """The task, suited, and what it reads rows with, where a model's `own` tokenizer will not
+        do. Ids beyond the model's get new embeddings. Raises ConfigError."""
+        return self, own
 
     @abstractmethod
     def described(self, train: Labelled[RowT], names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from bertsmith.errors import ConfigError
-from bertsmith.tasks import choice, classify, multilabel, qa, regress, tagging
+from bertsmith.tasks import choice, classify, multilabel, qa, regress, symbols, tagging
 from bertsmith.tasks.base import Task
 
 TASKS: tuple[Task[Any, Any], ...] = (
@@ -17,6 +17,7 @@ TASKS: tuple[Task[Any, Any], ...] = (
     tagging.TASK,
     qa.TASK,
     choice.TASK,
+    symbols.TASK,
 )
 
 OF_KIND = {"tagger": "tag", "span": "qa", "choice": "choice"}
@@ -44,7 +45,7 @@ def of_folder(
     """
     settings = extra.get("settings")
     known = settings if isinstance(settings, dict) else {}
-    if problem_type is not None:
+    if problem_type is not None and "task" not in extra:
         own: Task[Any, Any] = next(task for task in TASKS if task.problem_type == problem_type)
         return own.restored(known, labels)
     name = extra.get("task") or OF_KIND.get(kind or "")

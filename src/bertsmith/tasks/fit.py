@@ -135,6 +135,11 @@ def _outputs(
     return np.zeros((0, 0)) if outputs is None else outputs, loss
 
 
+def mean_loss(model: HeadedEncoder, data: Encoded, objective: Objective) -> float:
+    """Over labelled examples, with nothing dropped."""
+    return _outputs(model, data.source, data.output_rows, objective)[1]
+
+
 def evaluate(task: Task[Any, Any], model: HeadedEncoder, data: Encoded) -> Metrics:
     """Scores on labelled examples."""
     return task.assess(model, data, predict(model, data.examples, data.output_rows))

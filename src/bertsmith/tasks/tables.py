@@ -37,6 +37,7 @@ PAIR_COLUMNS = (
 TEXT_COLUMNS = (
     *("text", "sentence", "content", "review", "document", "body", "message", "question"),
     *("premise", "text_a", "text1", "sentence1", "sentence_a", "question1"),
+    *("sequence", "notes"),
 )
 LABEL_COLUMNS = (
     *("label", "labels", "tags", "class", "category", "gold_label", "target"),
