@@ -72,6 +72,20 @@ def test_one_page_grows_with_the_instruments(model: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(np.diag(word["matrix"]), 1.0)
 
 
+def test_what_fill_finds_is_printed(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pairs.tsv").write_text("right\twrong\nthe film was\twas film the\na dog\tdog a\n")
+    asked = ["--text", "a [MASK] of [MASK]", "--sentence", *TEXT, "--pairs", tmp_path / "pairs.tsv"]
+    command = ["analyze", "fill", "--model", model, "--out", tmp_path / "out", *asked]
+    with pytest.raises(SystemExit) as exit:
+        run([str(part) for part in command])
+    assert exit.value.code == 0
+    printed = capsys.readouterr().out
+    for part in ("(gap 2 of 2)", "their dog was in the film", "Of 2 pairs from", "report  "):
+        assert part in printed
+
+
 def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:
     lines = [json.dumps({"text": f"{text}. And no more of it."}) for text in TEXT]
     (tmp_path / "texts.jsonl").write_text("\n".join(lines) + "\n")

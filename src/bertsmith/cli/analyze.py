@@ -82,11 +82,16 @@ def fill(
 
     Of a pair the likelier sentence is preferred (Salazar et al. 2020).
     """
+    import json
+
+    from bertsmith.cli.tables import print_sections
     from bertsmith.jobs.analyze import analyze_fill
+    from bertsmith.report.masked import sections
 
     page = analyze_fill(
         model, out, texts=texts, sentences=sentences, pairs=pairs, cola=cola, top=top
     )
+    print_sections(sections(json.loads((out / "fill.json").read_text("utf-8"))))
     click.echo(f"report  {page}")
 
 
@@ -348,3 +353,30 @@ def layers(
         draws=draws,
     )
     click.echo(f"{(out / 'layers.tsv').read_text('utf-8')}report  {page}")
+
+
+@analyze.command()
+@click.option("--run", type=Path, required=True, help="What finetune left, with --from-scratch.")
+@_OUT
+@click.option("--curves-only", is_flag=True, help="What the run has logged; no training again.")
+@click.option(
+    "--examples",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Training examples that the loss around a run is taken of.",
+)
+@click.option(
+    "--grid", type=click.IntRange(min=2), default=11, show_default=True, help="A plane's points."
+)
+def curve(run: Path, out: Path, curves_only: bool, examples: int, grid: int) -> None:
+    """Show what pre-training was worth to a fine-tuning, and the loss around its way.
+
+    Curves of loss and score over the seeds, and the loss on lines and planes from the
+    pre-trained start and from the random one (Hao et al. 2019), for which the first seed is
+    trained twice again from each. Takes a task's folder of glue, too.
+    """
+    from bertsmith.jobs.curve import analyze_curve
+
+    page = analyze_curve(run, out, surface=not curves_only, examples=examples, grid=grid)
+    click.echo(f"{(out / 'curve.tsv').read_text('utf-8')}report  {page}")

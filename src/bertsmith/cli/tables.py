@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -80,13 +81,32 @@ def metrics_line(scores: Mapping[str, Any]) -> str:
 
 
 def print_table(table: page.Table) -> None:
-    """A table of a report."""
-    shown = Table(title=table.caption)
+    """A table of a report, under its caption, which a narrow one would break."""
+    click.echo(table.caption)
+    shown = Table()
     for column in table.columns:
         shown.add_column(column)
     for row in table.rows:
-        shown.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        shown.add_row(*(_cell(cell) for cell in row))
     _print(shown)
+
+
+def print_sections(sections: Sequence[page.Section]) -> None:
+    """The words and the tables of a part of a report."""
+    from bertsmith.report.page import Table as PageTable
+    from bertsmith.report.page import Text
+
+    for section in sections:
+        if isinstance(section, PageTable):
+            print_table(section)
+        elif isinstance(section, Text):
+            click.echo(section.text)
+
+
+def _cell(value: page.Cell) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def print_guesses(guesses: Sequence[Sequence[tuple[str, float]]]) -> None:

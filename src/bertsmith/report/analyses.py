@@ -18,7 +18,16 @@ from matplotlib.figure import Figure
 
 from bertsmith.errors import DataError
 from bertsmith.files import write_text_atomically
-from bertsmith.report import alignment, anisotropy, attention, language, layers, masked, similarity
+from bertsmith.report import (
+    alignment,
+    anisotropy,
+    attention,
+    curves,
+    language,
+    layers,
+    masked,
+    similarity,
+)
 from bertsmith.report.images import save
 from bertsmith.report.page import Section, write_report
 
@@ -42,6 +51,7 @@ INSTRUMENTS = {
     "anisotropy": Instrument(anisotropy.figure, anisotropy.sections),
     "alignment": Instrument(alignment.figure, alignment.sections),
     "language": Instrument(language.figure, language.sections),
+    "curve": Instrument(curves.figure, curves.sections),
 }
 """By name, in the order of the page."""
 

@@ -145,7 +145,7 @@ def evaluate(task: Task[Any, Any], model: HeadedEncoder, data: Encoded) -> Metri
     return task.assess(model, data, predict(model, data.examples, data.output_rows))
 
 
-def _tokens(*sets: Encoded) -> Tensor:
+def tokens_in(*sets: Encoded) -> Tensor:
     """The ids that occur in the examples, each once."""
     is_used = np.zeros(1, dtype=np.bool_)
     for example in (example for data in sets for example in data.examples):
@@ -189,7 +189,7 @@ def fit(
     length = Length(steps=protocol.steps(count))
     with ExitStack() as stack:
         objective = stack.enter_context(task.objective(model, train_data))
-        stack.enter_context(rows_in_use(model.encoder.embeddings, _tokens(train_data, dev_data)))
+        stack.enter_context(rows_in_use(model.encoder.embeddings, tokens_in(train_data, dev_data)))
         optimizer = Optimizer(model, optim, rates=layer_rates(model, protocol.layer_decay))
         kept = keeper.load(optimizer) if keeper is not None else None
         kept = kept or Progress(State(Cursor()), [], [], 0.0)
