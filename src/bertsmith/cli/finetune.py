@@ -209,7 +209,11 @@ def _train(
 
 def _search(
     task: str | Task[Any, Any],
-    *paths: Path | None,
+    train: Path,
+    dev: Path | None,
+    model: Path,
+    out: Path,
+    *,
     from_scratch: bool,
     **choices: Any,
 ) -> None:
@@ -219,7 +223,7 @@ def _search(
 
     if from_scratch:
         raise click.UsageError("--search is over pre-trained runs: leave out --from-scratch")
-    result = search_grid(task, *paths, **choices)
+    result = search_grid(task, train, dev, model, out, **choices)
     if not result.finished:
         _leave(result.exit_status)
     print_table(search_table(result.found))
