@@ -251,7 +251,8 @@ class _Attention(nn.Module):
         self, q: Tensor, k: Tensor, v: Tensor, unseen: Tensor | None, bias: Tensor | None
     ) -> Tensor:
         """softmax(scale q k + bias) v: (b, H, queries, d) out of (b, H, keys, d)."""
-        if k.shape[-2] < SDPA_LENGTH:
+        rate = self._dropout_rate()
+        if k.shape[-2] < SDPA_LENGTH or (rate > 0.0 and k.device.type == "cpu"):
             scores = (q * self.scale) @ k.transpose(-1, -2)  # (b, H, queries, keys)
             if bias is not None:
                 scores = scores + bias
@@ -262,7 +263,7 @@ class _Attention(nn.Module):
         if bias is not None:
             mask = bias if unseen is None else bias.masked_fill(unseen, float("-inf"))
         return functional.scaled_dot_product_attention(
-            q, k, v, mask, dropout_p=self._dropout_rate(), scale=self.scale
+            q, k, v, mask, dropout_p=rate, scale=self.scale
         )
 
     def _dropout_rate(self) -> float:
