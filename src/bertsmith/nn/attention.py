@@ -8,7 +8,8 @@ One kernel per device.
           in groups, padded within a group only, and each group is one dense batch. Groups
           shorter than SDPA_LENGTH take two explicit matrix products and a softmax, whose
           backward is several times cheaper there than that of the fused CPU kernel; longer
-          ones take the fused kernel, which never writes the S x S matrix.
+          ones take the fused kernel, which never writes the S x S matrix, unless there is
+          dropout: then torch falls back to something slower than the explicit products.
 """
 
 from __future__ import annotations
