@@ -24,7 +24,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from benchmarks.embed import model_folder
 from benchmarks.finetuning_sets import SETS, Labels
 from benchmarks.our_finetuning import OurRun
 from benchmarks.steps import MODES
-from benchmarks.timing import Step, Turns, processes, ratio
+from benchmarks.timing import Answer, conversations, ratio
 from bertsmith.engine.precision import bfloat16_instructions, choose_hardware
 from bertsmith.tasks.metrics import Metrics
 
@@ -103,43 +103,45 @@ def data_folder() -> Path:
     return Path(os.environ["BERTSMITH_DATA"])
 
 
-def our_side(work: Work) -> Step:
-    """Ours, as `_side` has it."""
+def our_side(work: Work, answer: Answer) -> None:
+    """Ours, as `_take_turns` has it."""
     labels = work.load()
-    return _side(OurRun(labels, model_folder()), labels, work.turn)
+    _take_turns(OurRun(labels, model_folder()), labels, work.turn, answer)
 
 
-def their_side(work: Work, bf16: bool) -> Step:
+def their_side(work: Work, bf16: bool, answer: Answer) -> None:
     """Theirs, likewise."""
     from benchmarks.their_finetuning import TheirRun
 
     labels = work.load()
     run = TheirRun(labels, model_folder(), bf16=bf16, group_by_length=True)
-    return _side(run, labels, work.turn)
+    _take_turns(run, labels, work.turn, answer)
 
 
-def _side(run: Run, labels: Labels, turn: int) -> Step:
-    """A step that gives the steps of an epoch, then None for each turn, in the end the scores."""
-    turns = Turns(run.train, turn)
+def _take_turns(run: Run, labels: Labels, turn: int, answer: Answer) -> None:
+    """The steps of an epoch, then None after every `turn` steps, in the end the scores."""
+    done = 0
 
-    def answers() -> Iterator[object]:
-        yield run.steps_per_epoch
-        while not turns():
-            yield None
-        yield labels.scores(run.metrics(labels.dev))
+    def on_step() -> None:
+        nonlocal done
+        done += 1
+        if done % turn == 0:
+            answer(None)
 
-    return partial(next, answers())
+    answer(run.steps_per_epoch)
+    run.train(on_step)
+    answer(labels.scores(run.metrics(labels.dev)))
 
 
 def measure(work: Work, most_turns: int | None) -> None:
     """Print one set's lines."""
     fast = bfloat16_instructions() is not None
-    makers: dict[str, Callable[[], Step]] = {"ours": partial(our_side, work)}
+    talks: dict[str, Callable[[Answer], None]] = {"ours": partial(our_side, work)}
     for bf16 in (fast, not fast):
-        makers[f"theirs {MODES[bf16]}"] = partial(their_side, work, bf16)
-    seconds: dict[str, list[float]] = {name: [] for name in makers}
+        talks[f"theirs {MODES[bf16]}"] = partial(their_side, work, bf16)
+    seconds: dict[str, list[float]] = {name: [] for name in talks}
     scores: dict[str, Any] = {}
-    with processes(makers) as sides:
+    with conversations(talks) as sides:
         per_epoch = {name: int(str(side())) / work.turn for name, side in sides.items()}
         turn = 0
         while len(sides) > len(scores) and turn != most_turns:
@@ -153,7 +155,7 @@ def measure(work: Work, most_turns: int | None) -> None:
                 else:
                     scores[name] = scored
             turn += 1
-            if turn == ROUNDS and len(sides) == len(makers):
+            if turn == ROUNDS and len(sides) == len(talks):
                 theirs = [name for name in sides if name != "ours"]
                 del sides[max(theirs, key=lambda name: sum(seconds[name]))]
     # The first turn is warm-up: kernels are compiled, memory is fetched.
@@ -185,6 +187,7 @@ def main() -> None:
         parser.error("the first turn is warm-up: give 2 or more")
     hardware = choose_hardware("cpu")
     print(f"ours in {hardware.precision}: {hardware.reason}", flush=True)
+    data_folder()
     for work in QUICK if arguments.quick else WORK:
         if work.name in arguments.only:
             measure(work, arguments.turns)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 
 import torch
@@ -39,12 +39,28 @@ def processes(makers: Mapping[str, Callable[[], Step]]) -> Iterator[dict[str, St
     threads) is then no help and no harm to the others. A step here asks for one there, waits, and
     returns what that one does.
     """
+    with conversations({name: partial(_repeat, make) for name, make in makers.items()}) as steps:
+        yield steps
+
+
+Answer = Callable[[object], None]
+"""Gives what was asked for, and returns when more is asked for."""
+
+
+@contextmanager
+def conversations(sides: Mapping[str, Callable[[Answer], None]]) -> Iterator[dict[str, Step]]:
+    """Likewise for work that goes on between two answers. Each of `sides` is called when it is
+    first asked.
+
+    It has its process' first thread: a second one's OpenMP workers would sleep where the first
+    one's wait awake, which costs a fine-tuning step a third of its time.
+    """
     context = multiprocessing.get_context("spawn")
     lines: dict[str, Connection] = {}
     children = []
-    for name, make in makers.items():
+    for name, side in sides.items():
         lines[name], theirs = context.Pipe()
-        children.append(context.Process(target=_serve, args=(theirs, make), daemon=True))
+        children.append(context.Process(target=_serve, args=(theirs, side), daemon=True))
         children[-1].start()
 
     def ask(line: Connection) -> object:
@@ -58,48 +74,23 @@ def processes(makers: Mapping[str, Callable[[], Step]]) -> Iterator[dict[str, St
         child.join()
 
 
-def _serve(line: Connection, make: Callable[[], Step]) -> None:
+def _repeat(make: Callable[[], Step], answer: Answer) -> None:
     step = make()
-    while line.recv():
-        line.send(step())
+    while True:
+        answer(step())
 
 
-class Turns:
-    """Work of many steps that goes on for `steps` of them whenever it is called.
+def _serve(line: Connection, side: Callable[[Answer], None]) -> None:
+    def answer(value: object) -> None:
+        line.send(value)
+        wait()
 
-    `work` calls the function that it is given after each of its steps; it runs in a thread that
-    waits between turns. A call says whether it has come to its end, and raises what it raised.
-    """
+    def wait() -> None:
+        if not line.recv():
+            raise SystemExit
 
-    def __init__(self, work: Callable[[Callable[[], None]], None], steps: int) -> None:
-        self._steps, self._done = steps, 0
-        self._go, self._over = threading.Semaphore(0), threading.Semaphore(0)
-        self._ended = False
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, args=(work,), daemon=True).start()
-
-    def __call__(self) -> bool:
-        """One turn."""
-        self._go.release()
-        self._over.acquire()
-        if self._error is not None:
-            raise self._error
-        return self._ended
-
-    def _run(self, work: Callable[[Callable[[], None]], None]) -> None:
-        self._go.acquire()
-        try:
-            work(self._after_step)
-        except BaseException as error:
-            self._error = error
-        self._ended = True
-        self._over.release()
-
-    def _after_step(self) -> None:
-        self._done += 1
-        if self._done % self._steps == 0:
-            self._over.release()
-            self._go.acquire()
+    wait()
+    side(answer)
 
 
 def matmul_rate(dtype: torch.dtype) -> float:

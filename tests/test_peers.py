@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the
 from benchmarks import scores
 from benchmarks.finetuning_sets import SETS, Labels, Recipe, subset
 from benchmarks.their_scripts import script_of
-from benchmarks.timing import Turns
+from benchmarks.timing import Answer, conversations
 
 from bertsmith.config import ModelConfig
 from bertsmith.export.huggingface import save_model
@@ -132,28 +133,16 @@ def test_a_subset_is_the_same_for_all_who_ask(tmp_path: Path) -> None:
     assert subset(table, None) is subset(table, 30) is table
 
 
-def test_turns_stop_between_steps_and_tell_of_the_end() -> None:
-    done = []
+def count(upto: int, answer: Answer) -> None:
+    """A conversation: 0, 1 and so on."""
+    for number in range(upto):
+        answer(number)
 
-    def work(on_step: Any) -> None:
-        for step in range(7):
-            done.append(step)
-            on_step()
-        raise ValueError("at the end")
 
-    turns = Turns(work, 3)
-    assert done == []
-    assert not turns()
-    assert done == [0, 1, 2]
-    assert not turns()
-    with pytest.raises(ValueError, match="at the end"):
-        turns()
-    assert len(done) == 7
-
-    def short(on_step: Any) -> None:
-        on_step()
-
-    assert Turns(short, 3)()
+def test_a_conversation_goes_on_where_it_was_left() -> None:
+    with conversations({"short": partial(count, 3), "long": partial(count, 9)}) as sides:
+        asked = [sides[name]() for name in ("short", "long", "long", "short", "long")]
+    assert asked == [0, 0, 1, 1, 2]
 
 
 def test_the_table_has_the_medians_of_what_is_compared(tmp_path: Path) -> None:
