@@ -22,8 +22,7 @@ from bertsmith.text.corpus import Corpus
 
 NETWORK = {
     "model": {"num_heads": 2, "hidden_size": 128, "intermediate_size": 344},
-    "data": {"mask_rate": 0.3},
-    "optim": {"batch_tokens": 2048, "decay": "stable"},
+    "optim": {"batch_tokens": 2048},
 }
 WITHOUT: dict[str, dict[str, dict[str, object]]] = {
     "nothing": {},

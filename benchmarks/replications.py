@@ -55,7 +55,8 @@ ARMS: dict[str, tuple[str, Changes]] = {
     ),
 }
 """Of each the recipe whose segments, corruption and loss it takes, and what else differs."""
-PAIRS = {"next sentence": "nsp", "sentence order": "sop"}
+PAIRS = ("next sentence", "sentence order")
+"""The arms with a pair head."""
 
 
 def main() -> None:

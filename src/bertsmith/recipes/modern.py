@@ -2,8 +2,9 @@
 
 Pre-norm (Xiong et al. 2020), no biases, GeGLU (Shazeer 2020) and rotary positions (Su et al.
 2021), the encoder of ModernBERT (Warner et al. 2024) with global attention throughout; no
-dropout while pre-training (Geiping & Goldstein 2023, Cramming); Muon on the hidden matrices
-and AdamW on the rest (Jordan et al. 2024). Without an objective on pairs nothing is read from
+dropout while pre-training (Geiping & Goldstein 2023, Cramming); 30 % masked (Wettig et al. 2023);
+Muon on the hidden matrices and AdamW on the rest (Jordan et al. 2024), at rates that rise, hold and
+then fall (Hu et al. 2024). Without an objective on pairs nothing is read from
 [CLS] while pre-training, so classifiers see the mean of the tokens.
 
     tokenizer    as BERT
