@@ -17,6 +17,7 @@ import torch
 from benchmarks.heldout import HeldOut
 from bertsmith.config import resolve
 from bertsmith.jobs.pretrain import pretrain
+from bertsmith.markdown import markdown_row, markdown_table
 from bertsmith.recipes.base import find
 from bertsmith.text.corpus import Corpus
 
@@ -50,14 +51,15 @@ def main() -> None:
     corpus = Corpus.open(arguments.corpus)
     published = find("modern").config
     heldout = HeldOut(corpus)
-    print("| changed | held-out loss | accuracy |\n|---|---|---|", flush=True)
+    print(markdown_table(["changed", "held-out loss", "accuracy"], []), flush=True)
     for number, (name, changes) in enumerate(WITHOUT.items()):
         config = resolve(published, NETWORK, {"budget": {"tokens": arguments.tokens}}, changes)
         run = pretrain(config, corpus, arguments.out / str(number))
         if not run.finished:
             raise SystemExit(run.exit_status)
         loss, accuracy = heldout.loss_and_accuracy(run.model)
-        print(f"| `{name}` | {loss:.3f} | {100 * accuracy:.1f} % |", flush=True)
+        row = [f"`{name}`", f"{loss:.3f}", f"{100 * accuracy:.1f} %"]
+        print(markdown_row(row), flush=True)
 
 
 if __name__ == "__main__":

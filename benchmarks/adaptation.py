@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.export.folder import load_tokenizer
 from bertsmith.export.networks import load_masked_lm
 from bertsmith.jobs.extend_vocabulary import extend_vocabulary
 from bertsmith.jobs.pretrain import load_config, pretrain
 from bertsmith.nn.models import MaskedLM
 from bertsmith.text.clean import clean_document
-from bertsmith.text.corpus import build_corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import read_documents
 from bertsmith.types import Example
 

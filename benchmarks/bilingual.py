@@ -1,26 +1,24 @@
 """Does alignment come with data? Encoders pre-trained on 1/25, 1/5 and all of two languages.
 
     python -m benchmarks.bilingual --english FILE... --chinese FILE... --dictionary FILE
-        --parallel FILE --out DIR [--tokens N] [--data-tokens N] [--nli DIR]
-        [--squad DIR --xquad DIR]
+        --parallel FILE --out DIR [--tokens N] [--data-tokens N] [--only SHARE ...]
 
 Liu et al. 2020 (arXiv:2004.09205) found that BERT aligns two languages by itself, and only where it
 has text enough. Here the same network sees the same number of tokens three times, out of nested
 corpora of three sizes, half English and half Chinese. "All" is --data-tokens, by default as many as
 are trained on, so that the small ones are gone through 5 and 25 times. At every model kept on the
 way: nats a masked token of text held out of all, by language; `analyze alignment`; `analyze
-language`, English to Chinese. Models that were fine-tuned in English are asked in Chinese where
---nli (XNLI) or --squad and --xquad are given.
+language`, English to Chinese.
 
-The same command goes on where it stopped. OUT has bilingual.tsv, bilingual.png, and for every model
-the page of the two instruments. `--quick` is the same thing in minutes, with next to no training.
+The same command goes on where it stopped. Once tokenizer and held-out text are there, --only
+SHARE trains them side by side. OUT has bilingual.tsv, bilingual.png, and for every model the page
+of the two instruments. `--quick` is the same thing in minutes, with next to no training.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +35,12 @@ from benchmarks.bilingual_text import (
     joint_tokenizer,
 )
 from benchmarks.heldout import HeldOut
-from bertsmith.errors import BertsmithError
+from benchmarks.mistakes import told_in_a_line
 from bertsmith.files import write_text_atomically
-from bertsmith.jobs.alignment import analyze_alignment
-from bertsmith.jobs.finetune import finetune
-from bertsmith.jobs.language import analyze_language
-from bertsmith.jobs.predict import evaluate_file
+from bertsmith.jobs.analyses.alignment import analyze_alignment
+from bertsmith.jobs.analyses.language import analyze_language
 from bertsmith.jobs.pretrain import MODELS, load_config, pretrain
 from bertsmith.report.images import save
-from bertsmith.tasks.tables import Columns
 
 RUN = Path(__file__).parents[1] / "runs" / "bilingual-mini.toml"
 SHARES = {"1/25": 1 / 25, "1/5": 1 / 5, "all": 1.0}
@@ -56,7 +51,6 @@ QUICK = (
     *("model.intermediate_size=344", "log.models=3", "log.evaluations=2"),
 )
 QUICK_TOKENS, QUICK_VOCABULARY = 400_000, 6000
-NLI = Columns("premise", "hypothesis", "label")
 
 
 @dataclass(frozen=True)
@@ -123,40 +117,6 @@ def summarised(alignment: Mapping[str, Any], language: Mapping[str, Any]) -> dic
     return answers | {f"random_{name}": best["random"][name] for name in ("turned", "hits")}
 
 
-def zero_shot(model: Path, out: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """Fine-tuned in English, asked in both languages."""
-    answers: dict[str, float] = {}
-    if arguments.nli:
-        data = arguments.nli
-        files = {name: data / f"xnli_{name}_test.tsv" for name in ("en", "zh")}
-        train = (data / "train.tsv", data / "xnli_en_dev.tsv")
-        found = _tuned("classify", train, files, model, out / "nli", NLI)
-        answers |= {f"xnli_{name}": scores["accuracy"] for name, scores in found.items()}
-    if arguments.squad:
-        files = {name: arguments.xquad / f"xquad.{name}.json" for name in ("en", "zh")}
-        train = (arguments.squad / "train-v1.1.json", arguments.squad / "dev-v1.1.json")
-        found = _tuned("qa", train, files, model, out / "squad", None)
-        answers |= {f"xquad_{name}_f1": scores["f1"] for name, scores in found.items()}
-    return answers
-
-
-def _tuned(
-    task: str,
-    train: tuple[Path, Path],
-    files: Mapping[str, Path],
-    model: Path,
-    out: Path,
-    columns: Columns | None,
-) -> dict[str, dict[str, Any]]:
-    """The scores of one seed's model on `files`."""
-    result = finetune(task, *train, model, out, columns=columns, seeds=1)
-    if not result.finished:
-        raise SystemExit(result.exit_status)
-    return {
-        name: evaluate_file(result.model, path, columns=columns) for name, path in files.items()
-    }
-
-
 def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """All of it; a row for each model that was kept."""
     out: Path = arguments.out
@@ -174,7 +134,8 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     )
     rows = []
     sets = [f"budget.tokens={arguments.tokens}", *arguments.set, *(QUICK * arguments.quick)]
-    for name, share in SHARES.items():
+    for name in arguments.only:
+        share = SHARES[name]
         folder = out / name.replace("/", "_of_")
         corpus = balanced_corpus(languages, rates, share * tokens, tokenizer, folder / "corpus")
         result = pretrain(load_config(arguments.run, sets), corpus, folder / "run")
@@ -185,7 +146,6 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             seen = int(kept.name.removeprefix("tokens-"))
             rows.append({"data": name, "text": corpus.num_tokens, "tokens": seen, **answers})
             print(shown(rows[-1]), flush=True)
-        rows[-1] |= zero_shot(result.model, folder, arguments)
     return rows
 
 
@@ -220,27 +180,17 @@ def main() -> None:
     parser.add_argument("--data-tokens", type=int, help='of "all"; as many as --tokens')
     parser.add_argument("--vocab-size", type=int, default=16_000)
     parser.add_argument("--words", type=int, default=1500, help="of the dictionary")
-    for name in ("--nli", "--squad", "--xquad"):
-        parser.add_argument(name, type=Path, help="a folder with its files")
+    parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
-    if bool(arguments.squad) != bool(arguments.xquad):
-        parser.error("--squad and --xquad go together")
     if arguments.quick:
         arguments.tokens, arguments.vocab_size = QUICK_TOKENS, QUICK_VOCABULARY
         arguments.words = 300
     torch.set_num_threads(arguments.threads)
-    try:
+    with told_in_a_line():
         rows = run(arguments)
-    except BertsmithError as error:
-        print(f"bertsmith: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     write(rows, arguments.out)
-    for row in rows:
-        scores = {name: value for name, value in row.items() if name.startswith(("xnli", "xquad"))}
-        if scores:
-            print(row["data"], *(f"{name} {value:.3f}" for name, value in scores.items()))
     print(f"figure  {arguments.out / 'bilingual.png'}")
 
 

@@ -11,9 +11,11 @@ import numpy as np
 
 from bertsmith.errors import TokenizerError
 from bertsmith.files import write_text_atomically
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import Document, read_documents
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from bertsmith.types import BoolArray, IntArray
 
 TOKENIZER_CHARS = 10_000_000

@@ -28,7 +28,8 @@ import psutil
 from bertsmith.text.clean import clean_document
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.sources import Document, python_docs, read_documents
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 QUICK_BYTES, FULL_BYTES = 10_000_000, 400_000_000
 COMPARED_BYTES = 20_000_000
@@ -90,7 +91,7 @@ def make_tokenizer(folder: Path) -> Tokenizer:
 
 BUILD = """
 import sys, time
-from bertsmith.text.corpus import build_corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.tokenizer import Tokenizer
 text, tokenizer, out, workers = sys.argv[1:]
 loaded = Tokenizer.load(tokenizer)

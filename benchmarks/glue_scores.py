@@ -18,14 +18,19 @@ Scores = dict[str, dict[str, float]]
 """Of each task "median", "min" and "max" over the seeds, 1 at best."""
 
 
-def finetune(model: Path, glue: Path, out: Path, tasks: Mapping[str, int], seeds: int) -> Scores:
-    """`bertsmith glue` for each of `tasks`, with its epochs; what is finished is not done again."""
+def finetune(
+    model: Path, glue: Path, out: Path, tasks: Mapping[str, int], seeds: int | None = None
+) -> Scores:
+    """`bertsmith glue` for each of `tasks`, with its epochs; what is finished is not done again.
+
+    With its own number of `seeds` where none is given: three below 10,000 examples, else one.
+    """
     scores: Scores = {}
     for task, epochs in tasks.items():
         run(
             *("bertsmith", "glue", "--data", str(glue), "--model", str(model)),
             *("--out", str(out / task), "--tasks", task, "--epochs", str(epochs)),
-            *("--seeds", str(seeds)),
+            *([] if seeds is None else ["--seeds", str(seeds)]),
         )
         found = json.loads((out / task / "glue.json").read_text("utf-8"))
         scores[task] = found["tasks"][task]["scores"]["pretrained"]["score"]
@@ -50,12 +55,6 @@ def cells(scores: Scores) -> list[str]:
         for score in scores.values()
     ]
     return [*each, f"{mean(scores):.1f}"]
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """In Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def draw(results: Mapping[str, Scores], path: Path) -> None:

@@ -47,7 +47,7 @@ from bertsmith.engine.optim import Optimizer
 from bertsmith.nn.losses import masked_lm_loss
 from bertsmith.nn.models import MaskedLM
 from bertsmith.text.docstrings import docstrings
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from bertsmith.types import Batch, Example
 
 SIZES, LENGTHS = ((12, 768), (24, 1024), (4, 256)), (128, 512)

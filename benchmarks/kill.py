@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.timing import ratio
-from bertsmith.text.corpus import build_corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import Document
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 KILLS, QUICK_KILLS = 100, 9
 SAVES_SHARE = 0.3

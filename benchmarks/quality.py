@@ -24,11 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.glue_scores import cells, finetune, mean, run, table
+from benchmarks.glue_scores import cells, finetune, mean, run
 from benchmarks.glue_scores import draw as draw_scores
 from benchmarks.heldout import HeldOut
 from benchmarks.timing import ratio
 from bertsmith.errors import ModelError
+from bertsmith.markdown import markdown_table
 from bertsmith.report.figures import smooth
 from bertsmith.report.images import save
 from bertsmith.report.log import read_run
@@ -83,7 +84,7 @@ def main() -> None:
     draw({name: result["curve"] for name, result in results.items()}, rates, out / "quality")
     draw_scores({name: result["scores"] for name, result in results.items()}, out / "scores")
     head = ["pre-trained by", "tokens", "held-out loss", *tasks, "mean"]
-    print(table(head, [_row(name, result) for name, result in results.items()]))
+    print(markdown_table(head, [_row(name, result) for name, result in results.items()]))
     means = {name: mean(result["scores"]) for name, result in results.items()}
     theirs = [means[name] for name in THEIRS if name in means]
     ours = [means[name] for name in OURS if name in means]

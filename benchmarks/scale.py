@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from bertsmith.markdown import markdown_table
+
 # Measured, docs/results.md.
 TEXT_BYTES, TOKEN_BYTES, BOUNDARY_BYTES = 400e6, 183.2e6, 36.4e6  # one corpus of Wikipedia
 BYTES_A_TOKEN = TEXT_BYTES / (TOKEN_BYTES / 2)  # of text; ids are 16 bits
 STORED_A_TOKEN = 2 * (TOKEN_BYTES + BOUNDARY_BYTES) / TOKEN_BYTES
 BUILD_RATE = 10.4e6 / 2  # bytes of text a second and core, Zen 4
 CPU_RATE = 1272 / 2  # tokens a second and core, L12 H768, Zen 5 in bf16
-SHARD_BYTES = 2**25  # of text, text/corpus.py
+SHARD_BYTES = 2**25  # of text, text/corpus_building.py
 # Published by others; see the page.
 A100_RATE = 70_000 * 4096 * 128 / (11.5 * 3600) / 8  # BERT-Base, tokens a second and GPU
 # Assumed.
@@ -96,9 +98,8 @@ def hours(count: float) -> str:
 def table() -> str:
     """All plans side by side, in Markdown."""
     columns = [rows(plan) for plan in PLANS]
-    lines = ["| | " + " | ".join(plan.name for plan in PLANS) + " |", "|---|---|---|"]
-    lines += [f"| {name} | {first} | {columns[1][name]} |" for name, first in columns[0].items()]
-    return "\n".join(lines)
+    names = ["", *(plan.name for plan in PLANS)]
+    return markdown_table(names, ([name, *(own[name] for own in columns)] for name in columns[0]))
 
 
 if __name__ == "__main__":

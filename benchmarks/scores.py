@@ -38,6 +38,7 @@ from benchmarks.finetune import data_folder
 from benchmarks.finetuning_sets import SETS, Labels
 from benchmarks.our_finetuning import OurRun
 from bertsmith.files import write_text_atomically
+from bertsmith.markdown import markdown_table
 from bertsmith.report.images import save
 from bertsmith.report.style import SERIES, new_figure, styled
 
@@ -172,8 +173,7 @@ def lines(out: Path) -> list[Line]:
 def table(found: Sequence[Line]) -> str:
     """As docs/results.md has it."""
     head = ["set", "metric", "ours", "transformers", "difference", "train / dev", "ours, whole set"]
-    rows = [head, ["---"] * len(head), *(line.cells() for line in found)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(head, (line.cells() for line in found))
 
 
 def draw(found: Sequence[Line], path: Path) -> None:

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import torch
 
-from bertsmith.jobs.curve import analyze_curve
+from bertsmith.jobs.analyses.curve import analyze_curve
 from bertsmith.jobs.finetune import FinetuneResult, finetune
+from bertsmith.markdown import markdown_row, markdown_table
 from bertsmith.tasks.symbols import SymbolTask, symbols
 
 
@@ -60,8 +61,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print("| | sequences | classes | largest class | pre-trained | random weights |")
-    print("|---|---|---|---|---|---|", flush=True)
+    columns = ["", "sequences", "classes", "largest class", "pre-trained", "random weights"]
+    print(markdown_table(columns, []), flush=True)
     for one in SETS:
         stem = Path(one.file).stem
         if not (arguments.data / one.file).is_file() or stem not in (arguments.only or [stem]):
@@ -115,7 +116,7 @@ def line(name: str, tuned: FinetuneResult, largest: float) -> str:
         for spread in (scores["summary"][init]["accuracy"] for init in ("pretrained", "scratch"))
     ]
     sizes = [f"{count:,}", str(len(scores["labels"])), f"{100 * largest:.1f}"]
-    return f"| {' | '.join([name, *sizes, *cells])} |"
+    return markdown_row([name, *sizes, *cells])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from bertsmith.files import (
     remove_interrupted_writes,
     replace_folder,
     require_plain_file,
+    temporary_folder,
+    write_text_atomically,
 )
 
 
@@ -73,6 +76,29 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     assert names(tmp_path / "model") == {"a", ".mine.4711.tmp", "b.json"}
 
 
+def test_a_signal_while_a_folder_is_removed_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(path: Path, **named: object) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **named)  # type: ignore[call-overload]
+
+    def work() -> None:
+        with temporary_folder(tmp_path / "run") as folder:
+            (folder / "a").write_text("half")
+            assert names(tmp_path) == {folder.name}
+
+    monkeypatch.setattr("bertsmith.files.shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert len(calls) == 2
+    assert not names(tmp_path)
+
+
 def test_only_plain_files_of_the_folder_pass(tmp_path: Path) -> None:
     folder, outside = tmp_path / "model", tmp_path / "outside"
     folder.mkdir()
@@ -109,6 +135,15 @@ def test_the_cache_of_downloads_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_refused_write_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "none" / "a.tsv", tmp_path / "folder"):
+        with pytest.raises(OSError, match="directory") as caught:
+            write_text_atomically(path, "text")
+        assert caught.value.filename == str(path)
+    assert names(tmp_path) == {"folder"}
+
+
 def test_a_full_disk_says_where() -> None:
     path = Path("/dev/full")
     with (
@@ -118,3 +153,19 @@ def test_a_full_disk_says_where() -> None:
     ):
         file.write(b"x")
     assert caught.value.filename == str(path)
+
+
+def test_a_pipe_is_written_to_and_a_link_keeps_its_place(tmp_path: Path) -> None:
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "folder" / "target"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text_atomically(pipe, "through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text_atomically(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from bertsmith.jobs.pretrain import load_config, pretrain
     from bertsmith.jobs.quickstart.run import quickstart
     from bertsmith.jobs.search import search
-    from bertsmith.text.corpus import Corpus, build_corpus
+    from bertsmith.text.corpus import Corpus
+    from bertsmith.text.corpus_building import build_corpus
     from bertsmith.text.sources import read_documents, read_texts
-    from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+    from bertsmith.text.tokenizer import Tokenizer
+    from bertsmith.text.tokenizer_training import train_tokenizer
 
 __version__ = "0.1.0"
 
@@ -56,9 +58,11 @@ _HOMES = {
     "bertsmith.jobs.pretrain": ("load_config", "pretrain"),
     "bertsmith.jobs.quickstart.run": ("quickstart",),
     "bertsmith.jobs.search": ("search",),
-    "bertsmith.text.corpus": ("Corpus", "build_corpus"),
+    "bertsmith.text.corpus": ("Corpus",),
+    "bertsmith.text.corpus_building": ("build_corpus",),
     "bertsmith.text.sources": ("read_documents", "read_texts"),
-    "bertsmith.text.tokenizer": ("Tokenizer", "train_tokenizer"),
+    "bertsmith.text.tokenizer": ("Tokenizer",),
+    "bertsmith.text.tokenizer_training": ("train_tokenizer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

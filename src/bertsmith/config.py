@@ -1,29 +1,21 @@
-"""Run configs: typed, frozen, read from TOML and written back whole.
+"""Everything that decides a pre-training run, in typed and frozen classes.
 
-A run file holds only what differs from its recipe's defaults. `resolve` overlays defaults,
-the file and the `--set key=value` pairs, in that order, and reports every problem of the
-result in one error, unknown keys with the nearest known one. What comes out holds every
-value, so that the saved config.toml has no hidden defaults.
+A run file holds only what differs from its recipe's defaults. `resolve` overlays defaults, the
+file and the `--set key=value` pairs, in that order. What comes out holds every value, so that
+the saved config.toml has no hidden defaults.
 """
 
 from __future__ import annotations
 
-import json
-import tomllib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from bertsmith.errors import ConfigError
-
-C = TypeVar("C", bound="Config")
-
+from bertsmith.schema import Config, validate
 
 MAX_VOCABULARY = 1 << 24
 """Tokens; what says it has more is damaged or hostile."""
@@ -31,14 +23,8 @@ EVAL_SHARE = 0.01
 """Of a run's tokens, the most that one evaluation reads."""
 
 
-class Config(BaseModel):
-    """Frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class ModelConfig(Config):
-    """The encoder. `vocab_size` comes from the tokenizer, never from a run file.
+    """The network's shape. `vocab_size` comes from the tokenizer, never from a run file.
 
     Devlin et al. 2019 (BERT) is norm "post", positions "learned", feed_forward "gelu",
     bias true. Warner et al. 2024 (ModernBERT) is norm "pre", positions "rotary",
@@ -208,7 +194,8 @@ class DataConfig(Config):
     subsample: float = Field(0.0, ge=0, le=1)
     """Of word2vec: the frequency above which words are dropped at random; 0: none are."""
     heldout_share: float = Field(0.01, gt=0, lt=0.5)
-    """Share of documents kept out of training, for evaluation."""
+    """Share of documents kept out of training, for evaluation; above a tenth, or of few documents,
+    of each one's text, from its end."""
 
     @model_validator(mode="after")
     def _shares(self) -> DataConfig:
@@ -351,6 +338,9 @@ class RunConfig(Config):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     distributed: Literal["ddp", "fsdp"] = "ddp"
     """What each of several processes holds: all weights and moments, or its share of them."""
+    micro_tokens: int | None = Field(None, ge=8)
+    """Tokens that go through the network at once in each process, at most, or one segment: where
+    memory is short of a whole batch. The gradients of the parts add up to the batch's."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
@@ -371,43 +361,6 @@ class RunConfig(Config):
                 f"data.max_length {longest}"
             )
         return self
-
-    def to_toml(self) -> str:
-        """The whole config as TOML; None, which TOML lacks, is left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError where it cannot be read or parsed."""
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError("no such file", where=path, mend="give the path of a run file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", where=path) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not valid TOML: {error}", where=path, mend="correct it") from None
-
-
-def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """`["optim.lr=1e-4", ...]` as nested tables; a value is TOML, or else a plain string."""
-    tables: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{pair!r} is not key=value", where="--set", mend="write --set a.b=1")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        *parents, last = key.strip().split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"{parent!r} is a value, not a table", where=f"--set {pair}")
-        table[last] = value
-    return tables
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -430,39 +383,3 @@ def resolve(defaults: RunConfig, *changes: Mapping[str, Any], where: str | Path 
     for change in changes:
         tables = overlay(tables, change)
     return validate(RunConfig, tables, where)
-
-
-def validate(kind: type[C], tables: Mapping[str, Any], where: str | Path = "") -> C:
-    """`tables` as a `kind`. Raises one ConfigError that names every problem."""
-    try:
-        return kind.model_validate(tables)
-    except ValidationError as error:
-        problems = [_problem(kind, dict(item)) for item in error.errors()]
-    raise ConfigError("; ".join(problems), where=where)
-
-
-def _problem(kind: type[Config], item: Mapping[str, Any]) -> str:
-    location = [str(part) for part in item["loc"]]
-    key = ".".join(location)
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(kind, location[:-1])
-        near = get_close_matches(location[-1], known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return f"unknown key {key!r}, {hint}"
-    message = item["msg"].removeprefix("Value error, ")
-    given = item.get("input")
-    shown = f" (got {json.dumps(given)})" if isinstance(given, str | int | float) else ""
-    return f"{key}: {message}{shown}" if key else message
-
-
-def _known_keys(kind: type[BaseModel], parents: list[str]) -> list[str]:
-    for parent in parents:
-        if parent.isdigit():  # the place in a list of tables, which was gone into already
-            continue
-        nested = kind.model_fields[parent].annotation
-        if not isinstance(nested, type):  # a tuple of tables, or a table or None
-            nested = get_args(nested)[0]
-        assert isinstance(nested, type)
-        assert issubclass(nested, BaseModel)
-        kind = nested
-    return list(kind.model_fields)

@@ -16,6 +16,7 @@ other exception that reaches a user is a bug of ours.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 
@@ -32,6 +33,10 @@ class BertsmithError(Exception):
         if mend:
             line = f"{line}; {mend}"
         super().__init__(" ".join(line.split()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Its parts, for another process: pickle would give the line alone."""
+        return partial(type(self), where=self.where, mend=self.mend), (self.what,)
 
 
 class ConfigError(BertsmithError):

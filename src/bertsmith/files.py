@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from bertsmith.errors import BertsmithError
+
+_INTERRUPTED = re.compile(r"\..+\.\d+\.tmp")
+"""What `open_atomically` calls a file before it is whole."""
 
 
 @contextmanager
@@ -29,8 +34,15 @@ def errors_naming(path: Path) -> Iterator[None]:
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when the block ends well, and else is gone.
 
-    A temporary file beside it, fsync, rename, fsync of the folder.
+    A temporary file beside it, fsync, rename, fsync of the folder. An OSError is about `path`.
+    A device or a pipe, such as /dev/null, is written to as it is, and a link keeps its place.
     """
+    if path.exists() and not path.is_file():
+        with errors_naming(path), path.open("wb") as file:
+            yield file
+        return
+    if path.is_symlink():
+        path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with errors_naming(path), temporary.open("wb") as file:
@@ -38,8 +50,11 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # the other name means nothing to anybody
+        with suppress(OSError):  # where there is no such folder
+            temporary.unlink()
         raise
     sync(path.parent)
 
@@ -85,6 +100,36 @@ def require_plain_file(path: Path, most_bytes: int, error: type[BertsmithError])
         raise error(f"is too large: {size:,} bytes, where {most_bytes:,} are the most", where=path)
 
 
+@contextmanager
+def alone_in(folder: Path, error: type[BertsmithError]) -> Iterator[None]:
+    """Keep `folder` for this block; `error` where another process has it so.
+
+    The system lets go of it when the process ends, however that is. Where a file system has no
+    locks, nobody is kept out.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise error(
+                "another process is writing here", where=folder, mend="wait for it, or stop it"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_free(folder: Path) -> bool:
+    """Whether `folder` is nowhere, or holds nothing but what killed processes left of
+    `open_atomically`."""
+    if not folder.exists():
+        return True
+    return folder.is_dir() and all(_INTERRUPTED.fullmatch(path.name) for path in folder.iterdir())
+
+
 def remove_interrupted_writes(folder: Path, names: Iterable[str]) -> None:
     """Remove what killed processes left of `open_atomically` of files `names` in `folder`."""
     for name in names:
@@ -104,17 +149,30 @@ def replace_folder(folder: Path, holds: str, error: type[BertsmithError]) -> Ite
     folder = folder.resolve()
     check_replaceable(folder, holds, error)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
-    try:
+    with temporary_folder(folder) as temporary:
         yield temporary
-        for path in temporary.iterdir():
+        for path in temporary.rglob("*"):
             sync(path)
         sync(temporary)
         _swap(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that is gone when the block ends, whatever ends it.
+
+    Where it ends well, what killed processes left of earlier ones is removed, too.
+    """
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        temporary.mkdir()
+        yield temporary
+    finally:
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+        except BaseException:  # a signal that has come meanwhile
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
     _remove_leftovers(folder)
 
 

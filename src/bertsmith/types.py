@@ -11,7 +11,7 @@ longest sequence, n tokens of one sequence, D hidden size, H heads, V vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +64,9 @@ class Example:
     """(n, ...), a row a token, or a row for some of them."""
 
 
-def itself(count: torch.Tensor) -> torch.Tensor:
-    """The total of a batch that no other process has a share of."""
-    return count
+def itself(number: torch.Tensor) -> torch.Tensor:
+    """Everyone's sum of a number, where there is nobody else."""
+    return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +86,9 @@ class Batch:
     one, holds what the decoder reads, sequence by sequence in this batch's order, whatever
     their lengths.
 
-    Where several processes share a batch, this may be one's share of it: a mean over it is then
-    divided by `total` of its count, so that the shares' losses add up to the whole's.
+    This may be a share of a batch, one process' of several or one micro-batch of several: a mean
+    over it is then divided by the `total` of what it counts, so that the shares' losses add up to
+    the whole's.
     """
 
     input_ids: torch.Tensor  # (T,) int64
@@ -97,10 +98,18 @@ class Batch:
     indices: tuple[int, ...]  # B entries: which example of its source each sequence is
     targets: Mapping[str, torch.Tensor] = field(default_factory=dict)
     decoder: Batch | None = None
-    total: Callable[[torch.Tensor], torch.Tensor] = itself
-    """A count of something in this batch, to that in all the shares together."""
+    parts: tuple[Batch, ...] = ()
+    """The micro-batches of this process' share, this one among them; none where it is whole."""
+    add_up: Callable[[torch.Tensor], torch.Tensor] = itself
+    """A number of this process' to the sum of everyone's."""
     weight: int = 1
     """0: a stand-in for an empty share, which counts for nothing."""
+
+    def total(self, count: Callable[[Batch], int | torch.Tensor]) -> torch.Tensor:
+        """() `count` of a batch, such as its masked tokens, in all the shares together; 1 where
+        there is none. What a mean is divided by."""
+        own = sum(count(part) * part.weight for part in self.parts or (self,))
+        return self.add_up(self.input_ids.new_zeros(()) + own).clamp(min=1)
 
     @property
     def num_tokens(self) -> int:
@@ -130,3 +139,8 @@ class Batch:
         changed["targets"] = {name: move(value) for name, value in self.targets.items()}
         changed["decoder"] = None if self.decoder is None else self.decoder.to(device)
         return replace(self, **changed)
+
+
+def as_one(batches: Sequence[Batch]) -> list[Batch]:
+    """`batches` as the micro-batches of one: what is a mean over it adds up over them."""
+    return [replace(batch, parts=tuple(batches)) for batch in batches]

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 from transformers import BertForMaskedLM
 
-from bertsmith.analysis.masked import judge, likelihoods, wilson
+from bertsmith.analysis.masked import judge, likelihoods
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_masked_lm, load_tokenizer
 from jobs.tiny import save_tiny_model
@@ -56,10 +55,25 @@ def test_of_a_pair_the_likelier_one_is_preferred(model: Path) -> None:
     assert 0 <= found.low < found.accuracy < found.high <= 1
 
 
-@pytest.mark.parametrize(("right", "count"), [(0, 5), (7, 10), (450, 500)])
-def test_the_interval_is_scipys(right: int, count: int) -> None:
-    interval = binomtest(right, count).proportion_ci(method="wilson")
-    assert wilson(right / count, count) == pytest.approx((interval.low, interval.high), abs=1e-6)
+def test_sentences_of_the_same_tokens_are_level(model: Path) -> None:
+    network, tokenizer = load_masked_lm(model), load_tokenizer(model)
+    right, wrong = (
+        ["a dog", "The FILM was 漢", "a film 字"],
+        ["a film", "the film was 字", "a film"],
+    )
+    others = ["the dog was a story"] * 300  # so that batches differ
+    told: list[int] = []
+    good = likelihoods(network, tokenizer, [*right, *others], told.append)
+    bad = likelihoods(network, tokenizer, wrong)
+    assert told == [303]
+    assert good.unknown[:3].tolist() == [0, 1, 1]
+    assert good.unknown[3:].tolist() == [0] * 300
+    assert bad.unknown.tolist() == [0, 1, 0]
+    whole = likelihoods(network, tokenizer, [*right, *others, *wrong])
+    assert whole.log_likelihoods[1] == whole.log_likelihoods[-2]
+    assert len(set(whole.log_likelihoods[3:303])) == 1
+    tie = judge(*(likelihoods(network, tokenizer, [text]) for text in (right[1], wrong[1])))
+    assert (tie.margins.tolist(), tie.accuracy) == ([0.0], 0.5)
 
 
 def test_what_cannot_be_scored_is_named(model: Path) -> None:

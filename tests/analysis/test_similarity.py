@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 from sklearn.metrics import silhouette_score
+from tokenizers import models, pre_tokenizers
 
 from bertsmith.analysis.similarity import occurs, separation, similarity, word_vectors
 from bertsmith.config import ModelConfig
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer, save_model
 from bertsmith.nn.models import MaskedLM
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.pipeline import SPECIAL_TOKENS
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 SENTENCES = ["the river bank was green", "a bank lends money", "money in the bank", "bank"]
 
@@ -114,3 +119,51 @@ def test_a_word_out_of_the_vocabulary_is_no_word(model: Path) -> None:
     for word in ("苹果", ""):
         with pytest.raises(DataError, match="the vocabulary cannot write this word"):
             word_vectors(encoder, tokenizer, word, ["苹果 a bank"])
+
+
+def _unigram() -> Tokenizer:
+    """Words with a mark of the space before them, ALBERT's and T5's way; `##`-free pieces."""
+    pieces = [*SPECIAL_TOKENS, "▁bank", "▁a", "▁the", "er", "s", "▁", ".", "▁苹果", "苹", "果"]
+    backend = tokenizers.Tokenizer(
+        models.Unigram([(piece, -1.0 - at / 10) for at, piece in enumerate(pieces)], unk_id=1)
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    return Tokenizer(backend, SPECIAL_TOKENS)
+
+
+def test_a_word_is_not_found_within_another() -> None:
+    tokenizer = _unigram()
+    assert tokenizer.encode("a banker", add_special_tokens=False).tokens == ["▁a", "▁bank", "er"]
+    assert not occurs(tokenizer, "bank", "a banker")
+    assert not occurs(tokenizer, "bank", "the banks")
+    for sentence in ("a bank", "the bank.", "a banker a bank", "bank", "a bank 苹果"):
+        assert occurs(tokenizer, "bank", sentence)
+    assert occurs(tokenizer, "苹果", "苹果苹")  # each character is a word
+
+
+def test_a_word_is_written_as_after_a_space_too() -> None:
+    """Published RoBERTas write a word otherwise at the beginning of a text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = dict.fromkeys(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *alphabet])
+    backend = tokenizers.Tokenizer(
+        models.BPE(
+            {piece: at for at, piece in enumerate([*vocabulary, "ab", "Ġa", "Ġab"])},
+            [("a", "b"), ("Ġ", "a"), ("Ġ", "ab")],
+        )
+    )
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = Tokenizer(backend, ("<pad>", "<unk>", "<s>", "</s>", "<mask>"))
+    for sentence in ("ab c", "c ab", "c ab."):
+        assert occurs(tokenizer, "ab", sentence)
+    assert not occurs(tokenizer, "ab", "c abc")
+
+
+def test_separation_of_many_sentences_takes_little_memory() -> None:
+    generator = np.random.default_rng(0)
+    points = generator.normal(0, 1, (150, 4))
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    tracemalloc.start()
+    separation(unit @ unit.T, ["one", "two and more"] * 75, permutations=2000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # all deals at once: 22 million pairs of names

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bertsmith.text.corpus import Corpus
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 
 def bertsmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -64,6 +64,16 @@ def test_a_corpus_is_built_and_reported(tmp_path: Path, tokenizer: Path) -> None
     assert again.stdout == done.stdout
 
 
+def test_a_summary_of_many_files_is_short(tmp_path: Path, tokenizer: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(30):
+        (tmp_path / "in" / f"{number}.txt").write_text(f"Red house {number}.\n")
+    done = build(tmp_path / "c", tmp_path / "in", tokenizer)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\nread ") == 21
+    assert done.stdout.endswith("read       10 more files (10 documents)\n")
+
+
 @pytest.fixture
 def corpus(tmp_path: Path, tokenizer: Path) -> Path:
     (tmp_path / "a.jsonl").write_text(prose(30))
@@ -105,7 +115,7 @@ def test_on_a_terminal_the_samples_are_coloured(corpus: Path) -> None:
 def test_bad_input_is_refused_and_leaves_nothing(tmp_path: Path, tokenizer: Path) -> None:
     text, out = tmp_path / "a.jsonl", tmp_path / "c"
     text.write_text(prose(3) + '{"text": 3}\n')
-    refused(build(out, text, tokenizer), 'a.jsonl:4: no "text"')
+    refused(build(out, text, tokenizer), 'a.jsonl:4: the "text" of this record is 3, no string')
     text.write_text(prose(3))
     refused(build(out, text, tmp_path / "none"), "no such tokenizer folder")
     whole = (tokenizer / "tokenizer.json").read_text()

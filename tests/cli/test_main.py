@@ -42,6 +42,7 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
             "did you mean 'lr'"
         ),
         ("fill", missing, "a [MASK]"): "nothing",
+        ("quickstart", "--minutes", "nan", "--out", missing): "nan is no time",
     }
     for arguments, expected in cases.items():
         result = bertsmith(*arguments)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertsmith.data import rng
-from bertsmith.data.loader import Cursor, ListSource, Loader, Phases, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import Cursor, Loader, Phases, sequential_batches
 from bertsmith.data.pack import batch_bounds, collate, share_out
 from bertsmith.errors import CheckpointError
 from bertsmith.types import Example, IntArray
@@ -79,7 +80,7 @@ def test_any_cursor_rejoins_the_stream() -> None:
     assert whole[-1][0].epoch >= 2
     for at in (0, 1, 17, 40):
         again = list(islice(loader.stream(whole[at][0]), 60 - at - 1))
-        assert [b.indices for _, b in again] == [b.indices for _, b in whole[at + 1 :]]
+        assert [b.indices for _, [b] in again] == [b.indices for _, [b] in whole[at + 1 :]]
         assert [c for c, _ in again] == [c for c, _ in whole[at + 1 :]]
 
 
@@ -159,7 +160,7 @@ def test_progress_is_a_function_of_the_cursor() -> None:
 
     source = Told([example(5) for _ in range(40)])
     loader = Loader(source, 50, seed=0, epochs=2.5)  # of 4 batches each
-    walked = [batch.targets["labels"].tolist() for _, batch in islice(loader.stream(), 12)]
+    walked = [batch.targets["labels"].tolist() for _, [batch] in islice(loader.stream(), 12)]
     assert walked == [pytest.approx([min(1.0, step / 10)] * 10) for step in range(12)]
     assert loader.batch(Cursor(1, 3)).targets["labels"].tolist() == walked[7]
     endless = Loader(source, 50, seed=0).batch(Cursor(3, 1))
@@ -182,7 +183,7 @@ def test_phases_follow_one_another_and_any_cursor_rejoins_them() -> None:
     cursors = [Cursor(), *(cursor for cursor, _ in whole)]
     assert made == [0, 1, 2]
     assert [cursor.phase for cursor in cursors] == [0] * 12 + [1] * 5 + [2] * 10
-    assert [batch.lengths[0] for _, batch in whole] == [5] * 12 + [10] * 5 + [5] * 9
+    assert [batch.lengths[0] for _, [batch] in whole] == [5] * 12 + [10] * 5 + [5] * 9
     assert (cursors[12], cursors[17]) == (Cursor(phase=1), Cursor(phase=2))
     assert [phases.progress(c) for c in cursors] == pytest.approx(
         [min(1.0, step / 20) for step in range(27)]
@@ -190,7 +191,7 @@ def test_phases_follow_one_another_and_any_cursor_rejoins_them() -> None:
     for at in (0, 10, 11, 12, 16, 17, 20):
         again = list(islice(Phases(ends, loader).stream(cursors[at]), 26 - at))
         assert [c for c, _ in again] == cursors[at + 1 :]
-        assert [b.indices for _, b in again] == [b.indices for _, b in whole[at:]]
+        assert [b.indices for _, [b] in again] == [b.indices for _, [b] in whole[at:]]
 
 
 def test_sequential_batches_take_all_in_order_of_length() -> None:

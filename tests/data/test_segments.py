@@ -156,6 +156,24 @@ def test_few_documents_give_their_last_sentences() -> None:
     assert heldout.tolist() == [[950, 1000], [1950, 2000]]
 
 
+def test_a_held_out_part_of_a_sentence_can_be_the_other_of_a_pair() -> None:
+    """No sentence begins in what is held out of a document of one sentence."""
+    corpus = Memory([[40]] * 6)
+    _, heldout = split_documents(corpus, 0.4)
+    plan = plan_next_sentence(corpus, heldout, 16, 0.5, 0, 0)
+    is_random = plan.pair_label == 1
+    assert is_random.any()
+    home, other = (
+        np.searchsorted(corpus.document_offsets, begins, side="right") - 1
+        for begins in (plan.a_begin, plan.b_begin)
+    )
+    assert (home != other)[is_random].all()
+    assert (plan.b_end > plan.b_begin).all()
+    assert (plan.b_begin >= heldout[other, 0]).all()
+    assert (plan.b_end <= heldout[other, 1]).all()
+    assert (plan.lengths <= 16).all()
+
+
 def test_a_long_document_is_planned_in_strides(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = Memory([[7] * 400, [5] * 3])
     whole = plan_singles(corpus, corpus.ranges, 64, 0.0, 7, 0)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bertsmith.config import OptimConfig
-from bertsmith.data.loader import Cursor, ListSource, Loader
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import Cursor, Loader
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import DivergenceError, Length, State, Step, train
 from bertsmith.types import Batch, Example

@@ -1,8 +1,27 @@
 from __future__ import annotations
 
+import pytest
 import yaml
 
+from bertsmith.export.families import FAMILIES, own
+from bertsmith.export.families.base import Kind
 from bertsmith.export.model_card import model_card
+
+TASKS: dict[Kind, tuple[str, str]] = {
+    "encoder": ("feature-extraction", "load_encoder"),
+    "masked_lm": ("fill-mask", "load_masked_lm"),
+    "next_sentence": ("fill-mask", "load_masked_lm"),
+    "sentence_order": ("fill-mask", "load_masked_lm"),
+    "replaced_token": ("feature-extraction", "load_encoder"),
+    "encoder_decoder": ("text2text-generation", "load_encoder_decoder"),
+    "classifier": ("text-classification", "load_classifier"),
+    "tagger": ("token-classification", "load_tagger"),
+    "feature_tagger": ("token-classification", "load_tagger"),
+    "span": ("question-answering", "load_finetuned"),
+    "choice": ("multiple-choice", "load_finetuned"),
+    "word_vectors": ("feature-extraction", "load_word2vec"),
+}
+CLASSES = [(f.name, kind, a.name) for f in FAMILIES for kind, a in f.architectures.items()]
 
 
 def front_matter(card: str) -> dict[str, object]:
@@ -61,6 +80,15 @@ def test_our_own_format_is_not_offered_to_transformers() -> None:
     assert "pipeline(" not in card
 
 
+def test_what_reads_from_left_to_right_is_offered_for_fine_tuning() -> None:
+    """`bertsmith fill` refuses it."""
+    card = model_card("m", architecture="MaskedLM", mask="")
+    assert front_matter(card)["pipeline_tag"] == "feature-extraction"
+    assert "bertsmith fill" not in card
+    assert "bertsmith finetune classify" in card
+    assert "load_encoder" in card
+
+
 def test_a_network_that_scores_no_words_is_offered_for_fine_tuning() -> None:
     card = model_card("m", architecture="ElectraForPreTraining")
     assert front_matter(card)["pipeline_tag"] == "feature-extraction"
@@ -71,3 +99,18 @@ def test_a_network_that_scores_no_words_is_offered_for_fine_tuning() -> None:
     own = model_card("m", architecture="ReplacedTokenDetector")
     assert front_matter(own)["library_name"] == "bertsmith"
     assert "load_encoder" in own
+
+
+@pytest.mark.parametrize(("family", "kind", "architecture"), CLASSES)
+def test_a_card_says_what_its_class_is_for(family: str, kind: Kind, architecture: str) -> None:
+    """Whether there are labels or not: questions are answered with none."""
+    task, loader = TASKS[kind]
+    for labels in (None, (), ("a", "b")):
+        card = model_card("m", architecture=architecture, labels=labels)
+        said = front_matter(card)
+        assert (said["pipeline_tag"], said["tags"]) == (
+            task,
+            ["bertsmith"] if family == own.FAMILY.name else ["bertsmith", family],
+        )
+        assert f"import {loader}, load_tokenizer" in card
+        assert ("With transformers:" in card) == (family != own.FAMILY.name)

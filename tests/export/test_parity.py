@@ -25,7 +25,9 @@ from bertsmith.export.huggingface import (
 )
 from bertsmith.nn.heads import Pooler, Transform
 from bertsmith.nn.models import MaskedLM, ReplacedTokenDetector, SequenceClassifier
-from bertsmith.text.tokenizer import Kind, Tokenizer, train_tokenizer
+from bertsmith.text.pipeline import Kind
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from bertsmith.types import Batch, Example
 from nn.batches import VOCABULARY, by_example, flat, random_examples, randomise
 

@@ -404,6 +404,16 @@ def test_half_a_head_is_named(folder: Path) -> None:
     assert f"lacks {lost}; use" in refusal(folder)
 
 
+def test_a_head_without_what_leads_to_it_is_named(
+    sound: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    folder = lay_out(sound["BertForSequenceClassification"], tmp_path / "model")
+    change_tensors(folder, lambda tensors: tensors.pop("bert.pooler.dense.weight"))
+    change_tensors(folder, lambda tensors: tensors.pop("bert.pooler.dense.bias"))
+    line = refusal(folder, load_classifier)
+    assert "has no pooler: it is a BertForSequenceClassification; use a whole" in line
+
+
 def test_wrong_shapes_are_named(folder: Path) -> None:
     name = "bert.encoder.layer.0.intermediate.dense.weight"
 

@@ -237,3 +237,23 @@ def test_config_is_plain_json_with_real_ids(tokenizer: Tokenizer, tmp_path: Path
     specials = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id)
     assert ids == [*specials, tokenizer.cls_id, tokenizer.sep_id]
     assert content["layer_types"] == ["full_attention"] * MODERN.num_layers
+
+
+def test_a_card_is_named_after_the_folder_wherever_one_stands(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    save_model(".", MaskedLM(POST, next_sentence=True), tokenizer)
+    card = (folder / "README.md").read_text("utf-8")
+    assert "# model\n" in card
+    assert "where `model` is this folder" in card
+
+
+def test_the_card_of_what_reads_from_left_to_right_fills_no_gap(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    causal = POST.model_copy(update={"causal": True})
+    save_model(tmp_path / "model", MaskedLM(causal, False), tokenizer)
+    assert "bertsmith fill" not in (tmp_path / "model" / "README.md").read_text("utf-8")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -22,7 +23,7 @@ from sentence_transformers.sentence_transformer.modules import Dense, Normalize,
 from bertsmith.errors import ModelError
 from bertsmith.export.sentences import read_sentence_folder
 from bertsmith.jobs.embed import Embedder, EmbedOptions, embed
-from jobs.tiny import PLAIN, PRE, SAD, save_tiny_model
+from jobs.tiny import PLAIN, POST, PRE, SAD, save_tiny_model
 
 TEXTS = [
     "the film was dull",
@@ -117,6 +118,33 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         rewrite("2_Dense/config.json", lambda c: c | {"activation_function": "torch.nn.GELU"}),
         "the activation 'GELU' is not computed here; use a model with Tanh or Identity",
     ),
+    "a normalisation of tokens": (
+        rewrite("3_Normalize/config.json", lambda c: c | {"module_input_name": "token_embeddings"}),
+        "3_Normalize/config.json: module_input_name 'token_embeddings' is not supported",
+    ),
+    "a projection to elsewhere": (
+        rewrite("2_Dense/config.json", lambda c: c | {"module_output_name": "token_embeddings"}),
+        "2_Dense/config.json: module_output_name 'token_embeddings' is not supported",
+    ),
+    "arguments of the tokenizer": (
+        rewrite("sentence_bert_config.json", lambda c: c | {"processor_kwargs": {"max_length": 6}}),
+        "sentence_bert_config.json: processor_kwargs {'max_length': 6} is not supported",
+    ),
+    "another layer": (
+        rewrite(
+            "sentence_bert_config.json",
+            lambda c: c | {"modality_config": {"text": {"method_output_name": "hidden_states"}}},
+        ),
+        "sentence_bert_config.json: modality_config",
+    ),
+    "a folder above": (
+        rewrite("modules.json", lambda m: [m[0], m[1] | {"path": ".."}]),
+        "names the folder '..' outside of its own",
+    ),
+    "a name that is none": (
+        rewrite("modules.json", lambda m: [m[0], m[1] | {"path": "a\0b"}]),
+        "names the folder 'a\\x00b' outside of its own",
+    ),
     "cut weights": (
         lambda folder: (folder / "2_Dense/model.safetensors").write_bytes(b"\0" * 40),
         "model.safetensors: cannot be read",
@@ -137,6 +165,43 @@ def test_what_we_cannot_compute_is_refused(tiny: Path, tmp_path: Path, what: str
     with pytest.raises(ModelError) as caught:
         read_sentence_folder(folder)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "xlm-roberta"])
+def test_the_length_has_other_names_in_older_folders(
+    tiny: Path, tmp_path: Path, family: str
+) -> None:
+    folder = theirs(tmp_path / "theirs", tiny)
+    (folder / "sentence_bert_config.json").unlink()
+    (folder / f"sentence_{family}_config.json").write_text('{"max_seq_length": 6}')
+    assert read_sentence_folder(folder).max_length == 6
+    np.testing.assert_allclose(
+        embed(folder, TEXTS, IN_FP32).vectors, their_vectors(folder, TEXTS), atol=2e-6
+    )
+
+
+def test_a_length_that_nothing_names_is_the_models(tmp_path: Path) -> None:
+    config = PRE.model_copy(update={"max_position_embeddings": 700})
+    folder = theirs(tmp_path / "theirs", save_tiny_model(tmp_path / "model", config))
+    rewrite("tokenizer_config.json", lambda c: c | {"model_max_length": None})(folder)
+    assert read_sentence_folder(folder).max_length == 700
+    assert SentenceTransformer(str(folder), device="cpu").max_seq_length == 700
+
+
+def test_projections_in_bfloat16_are_read(tiny: Path, tmp_path: Path) -> None:
+    folder = theirs(tmp_path / "theirs", tiny, Dense(32, 20))
+    path = folder / "2_Dense/model.safetensors"
+    save_file({name: part.bfloat16() for name, part in load_file(path).items()}, path)
+    found = embed(folder, TEXTS, IN_FP32).vectors
+    np.testing.assert_allclose(found, their_vectors(folder, TEXTS), atol=2e-6)
+
+
+def test_an_encoder_that_transformers_has_not_is_not_saved(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "model", POST.model_copy(update={"causal": True}))
+    embedder = Embedder.load(model, IN_FP32)
+    with pytest.raises(ModelError, match="read encoders that transformers has, and this is none"):
+        embedder.save(tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
 
 
 def test_other_layers_have_no_folder(tiny: Path, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from bertsmith.export.huggingface import (
 )
 from bertsmith.nn.generate import beam_search, greedy
 from bertsmith.nn.models import EncoderDecoder, SequenceClassifier
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from bertsmith.types import Example
 from nn.batches import T5, VOCABULARY, by_example, flat, padded, random_pairs, randomise
 

@@ -49,6 +49,10 @@ def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
         ("1 2\na 1 x\n", "v.txt:2: 'a 1 x' is not"),
         ("1 2\na 1 nan\n", "v.txt:2: 'a 1 nan' is not"),
         ("99999999999 99999999999\na 1\n", "v.txt:2: 'a 1' is not"),
+        ("1 99999999999\na x\n", "v.txt:2: 'a x' is not"),
+        ("1 2\na 1 1e39\n", "v.txt:2: 'a 1 1e39' is not"),
+        (f"1 {10**20}\na 1\n", "v.txt:1: begins with '1 1000"),
+        (f"1 {'9' * 5000}\na 1\n", "v.txt:1: begins with '1 9999"),
     ],
 )
 def test_what_is_no_such_file_is_named(content: str, message: str, tmp_path: Path) -> None:

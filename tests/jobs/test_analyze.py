@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from bertsmith.cli.main import run
-from bertsmith.jobs.analyze import SETS, analyze_fill, analyze_similarity
+from bertsmith.jobs.analyses.fill import analyze_fill
+from bertsmith.jobs.analyses.similarity import SETS, analyze_similarity
 from jobs.tiny import save_tiny_model
 
 TEXT = ["the film was dull", "a film of two friends", "their dog was in the film", "a good film"]
@@ -72,6 +73,24 @@ def test_one_page_grows_with_the_instruments(model: Path, tmp_path: Path) -> Non
     np.testing.assert_allclose(np.diag(word["matrix"]), 1.0)
 
 
+def test_words_without_senses_are_shown_too(model: Path, tmp_path: Path) -> None:
+    rows = [f"{word}\ta {word} was {text}" for word in ("film", "dog") for text in ("dull", "fine")]
+    (tmp_path / "words.tsv").write_text("\n".join(["word\tsentence", *rows]) + "\n")
+    page = analyze_similarity(model, tmp_path / "out", sentences=tmp_path / "words.tsv")
+    html = page.read_text("utf-8")
+    assert "cosines of &#39;film&#39;" in html
+    assert "cosines of &#39;dog&#39;" in html
+
+
+def test_each_instrument_is_shown_with_its_own_model(model: Path, tmp_path: Path) -> None:
+    table = write_senses(tmp_path / "senses.tsv")
+    page = analyze_similarity(model, tmp_path / "out", sentences=table)
+    assert f"Model: {model}" in page.read_text("utf-8")
+    other = save_tiny_model(tmp_path / "other")
+    analyze_fill(other, tmp_path / "out", texts=["a [MASK]"])
+    assert f"Models: {model} (similarity); {other} (fill)" in page.read_text("utf-8")
+
+
 def test_what_fill_finds_is_printed(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +103,28 @@ def test_what_fill_finds_is_printed(
     printed = capsys.readouterr().out
     for part in ("(gap 2 of 2)", "their dog was in the film", "Of 2 pairs from", "report  "):
         assert part in printed
+
+
+def test_what_the_vocabulary_cannot_write_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ("right\twrong", "a 漢\ta 字", "The dog\tthe dog", "a dog 字\tdog a", "a film\tfilm")
+    (tmp_path / "pairs.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    command = ["analyze", "fill", "--model", model, "--out", tmp_path / "out"]
+    asked = ["--sentence", "a dog", "a 漢 was 字", "--pairs", tmp_path / "pairs.tsv"]
+    with pytest.raises(SystemExit) as exit:
+        run([str(part) for part in [*command, *asked]])
+    assert exit.value.code == 0
+    printed = capsys.readouterr().out
+    assert "Warning: 1 of 2 sentences have words that the vocabulary cannot write." in printed
+    assert "Warning: 2 of 4 pairs have words that the vocabulary cannot write." in printed
+    assert "count half, as chance has it: 2 of the pairs" in printed
+    data = json.loads((tmp_path / "out" / "fill.json").read_text("utf-8"))
+    assert [row["unknown"] for row in data["sentences"]] == [0, 2]
+    assert [row["unknown"] for row in data["pairs"]["rows"]] == [2, 0, 1, 0]
+    assert [row["margin"] == 0 for row in data["pairs"]["rows"]] == [True, True, False, False]
+    with (tmp_path / "out" / "fill.tsv").open() as file:
+        assert next(csv.reader(file, delimiter="\t"))[-1] == "unknown"
 
 
 def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:

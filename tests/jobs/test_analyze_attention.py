@@ -11,7 +11,7 @@ import pytest
 
 from bertsmith.analysis.attention import MEASURES
 from bertsmith.cli.main import run
-from bertsmith.jobs.analyze_attention import PRONOUNS, analyze_attention
+from bertsmith.jobs.analyses.attention import PRONOUNS, analyze_attention
 from jobs.tiny import save_tiny_model
 
 TEXT = ["the film was dull", "a film of two friends", "their dog was in the film", "a good film"]

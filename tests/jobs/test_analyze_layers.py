@@ -14,7 +14,7 @@ import torch
 
 from bertsmith.cli.main import run
 from bertsmith.export.huggingface import load_tokenizer, read_model, save_model
-from bertsmith.jobs.analyze_layers import analyze_layers
+from bertsmith.jobs.analyses.layers import analyze_layers
 from bertsmith.nn.features import tagger_of
 from jobs.tiny import GLAD, PLAIN, POST, SAD, save_tiny_model
 
@@ -112,6 +112,37 @@ def test_what_is_written(model: Path, tmp_path: Path) -> None:
         assert part in html
 
 
+@pytest.mark.parametrize("things", [0, 1])
+def test_hardly_any_entity_in_the_test_file_makes_no_plane(
+    model: Path, tmp_path: Path, things: int
+) -> None:
+    train = write_words(tmp_path / "train.txt", 30, 0, spans=True)
+    test = tmp_path / "test.txt"
+    test.write_text("a O\nfilm O\n\n" * 8 + "dog B-THING\n\n" * things)
+    analyze_layers(model, tmp_path / "out", ner=(train, test), words=100, draws=1)
+    data = json.loads((tmp_path / "out" / "layers.json").read_text("utf-8"))
+    assert data["plane"] is None
+    assert len(data["tasks"]) == 1
+
+
+def test_sentences_learnt_from_are_not_asked(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = write_words(tmp_path / "train.txt", 60, 0)
+    test = write_words(tmp_path / "test.txt", 30, 1)
+    twice = train.read_text().split("\n\n")[:2]
+    test.write_text("\n\n".join([twice[0], twice[1].upper(), test.read_text()]))
+    page = analyze_layers(model, tmp_path / "out", pos=(train, test), words=2000, draws=1)
+    data = json.loads((tmp_path / "out" / "layers.json").read_text("utf-8"))
+    own = len(write_words(test, 30, 1).read_text().split("\n")) - 31
+    assert (data["tasks"][0]["test"], data["tasks"][0]["left_out"]) == (own, 2)
+    said = "left out of the test, as the training file has them, too: 2 sentences"
+    assert capsys.readouterr().err.splitlines().count(f"part of speech: {said}") == 1
+    assert said[1:] in page.read_text("utf-8")
+    analyze_layers(model, tmp_path / "out", pos=(train, test), words=2000, draws=1)
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_a_tagger_alone(model: Path, tmp_path: Path) -> None:
     tagger = write_tagger(model, tmp_path / "tagger", features="mix", tagger="linear")
     analyze_layers(model, tmp_path / "out", tagger=tagger)
@@ -144,6 +175,7 @@ def test_mistakes_are_one_line(
 ) -> None:
     train = write_words(tmp_path / "train.txt", 20, 0)
     (tmp_path / "one.txt").write_text("the DET\na DET\n\n")
+    (tmp_path / "other.txt").write_text("a DET\n\n")
     (tmp_path / "empty.txt").write_text("")
     deep = save_tiny_model(tmp_path / "deep", POST.model_copy(update={"num_layers": 3}))
     other = write_tagger(deep, tmp_path / "other", features="mix", tagger="linear")
@@ -155,7 +187,8 @@ def test_mistakes_are_one_line(
         (told, "nothing to probe; give --pos, --ner, --text or --tagger"),
         ((*told, "--pos", train, tmp_path / "none.txt"), "no such file"),
         ((*told, "--pos", train, tmp_path / "empty.txt"), "empty.txt: no"),
-        ((*told, "--pos", tmp_path / "one.txt", tmp_path / "one.txt"), "one tag only"),
+        ((*told, "--pos", tmp_path / "one.txt", tmp_path / "other.txt"), "one tag only"),
+        ((*told, "--pos", train, train), "train.txt: train.txt has all its sentences, too; give"),
         ((*told, "--text", few), "too few sentences of each length"),
         ((*told, "--text", tmp_path / "none.txt"), "none.txt"),
         ((*told, "--tagger", plain), "this tagger mixes no layers; fine-tune one with --features"),

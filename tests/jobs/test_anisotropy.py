@@ -15,12 +15,15 @@ from click.testing import CliRunner
 from scipy.stats import spearmanr
 
 from bertsmith.cli.main import main, run
+from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_tokenizer
 from bertsmith.export.vectors import write_vectors
-from bertsmith.jobs.anisotropy import analyze_anisotropy
+from bertsmith.jobs.analyses import anisotropy as job
+from bertsmith.jobs.analyses.anisotropy import analyze_anisotropy
 from bertsmith.report.anisotropy import CURES
 from bertsmith.tasks.tables import read_labelled
 from bertsmith.types import WordVectors
+from browser import check_page
 from jobs.tiny import GLAD, PLAIN, SAD, save_tiny_model
 
 WORDS = (*PLAIN, *GLAD, *SAD)
@@ -81,6 +84,7 @@ def test_one_command_makes_one_table(
     expected = {f"anisotropy.{kind}" for kind in ("json", "tsv", "png", "svg")} | {"report.html"}
     assert {path.name for path in out.iterdir()} == expected
     assert "Do all vectors point the same way?" in (out / "report.html").read_text("utf-8")
+    check_page(out / "report.html", tmp_path / "browser")
     data = json.loads((out / "anisotropy.json").read_text("utf-8"))
     assert len(data["layers"]) == 3
     assert [flow["vectors"] for flow in data["flows"]] == kinds
@@ -161,4 +165,27 @@ def test_mistakes_are_one_line(
         err = capsys.readouterr().err
         assert exit.value.code == 2
         assert expected in err, err
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_that_are_all_as_frequent_are_told_so(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "count_tokens", lambda tokenizer, texts: np.ones(50, np.int64))
+    pairs = write_pairs(tmp_path / "pairs.tsv")
+    page = analyze_anisotropy(model, tmp_path / "out", pairs=[pairs])
+    assert "with length not defined, all being as frequent" in page.read_text("utf-8")
+
+
+def test_sentences_without_a_known_word_are_one_line(model: Path, tmp_path: Path) -> None:
+    lines = [f"山\t水\t{n}" for n in range(10)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(["sentence1\tsentence2\tscore", *lines]) + "\n")
+    (tmp_path / "text.txt").write_text(" ".join(WORDS) + "\n")
+    with pytest.raises(DataError, match="the sentences have 0 different words"):
+        analyze_anisotropy(
+            model,
+            tmp_path / "out",
+            pairs=[tmp_path / "pairs.tsv"],
+            texts=[str(tmp_path / "text.txt")],
+        )
     assert not (tmp_path / "out").exists()

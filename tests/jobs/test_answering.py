@@ -15,6 +15,7 @@ import transformers
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import read_model, save_model
 from bertsmith.jobs.finetune import FinetuneResult, finetune
+from bertsmith.jobs.grid_search import search_grid
 from bertsmith.jobs.predict import Predictor, evaluate_file, predict_file
 from bertsmith.nn.models import MaskedLM
 from bertsmith.tasks.qa import TASK
@@ -105,6 +106,16 @@ def choosing(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Finetune
     return run(inputs, tmp_path_factory.mktemp("runs") / "mc", "choice", "train.jsonl", "dev.jsonl")
 
 
+def test_a_search_shows_the_best_points_answers(inputs: Path, tmp_path: Path) -> None:
+    data = (inputs / "train2.json", inputs / "dev2.json", inputs / "model")
+    grid = "lr=2e-3,1e-9 epochs=2 batch_size=16"
+    done = search_grid("qa", *data, tmp_path / "out", grid=grid, seeds=1, workers=1, max_length=48)
+    (best, *_) = done.found["points"]
+    examples = json.loads((tmp_path / "out" / best["folder"] / "examples.json").read_text("utf-8"))
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert all(one["after"][:12] in page for one in examples)
+
+
 def test_questions_are_learnt_and_left_unanswered(answering: FinetuneResult, inputs: Path) -> None:
     best = answering.best
     assert best["f1"] > 0.8
@@ -124,9 +135,24 @@ def test_questions_are_learnt_and_left_unanswered(answering: FinetuneResult, inp
     assert len(wrong) == exact.count(0.0)
     again = evaluate_file(answering.model, inputs / "dev2.json")
     assert again["f1"] == pytest.approx(best["f1"], abs=0.03)
+    for folder in (answering.folder, answering.model):
+        text = " ".join((folder / "README.md").read_text("utf-8").split())
+        assert "no answer is given was chosen on the dev set, whose scores are after it" in text
     page = (answering.folder / "report.html").read_text("utf-8")
     for text in ("exact match", "no answer", "what ?", "<mark>"):
         assert text in page
+
+
+def test_the_code_in_a_card_runs_as_it_stands(
+    answering: FinetuneResult, choosing: FinetuneResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    for done in (answering, choosing):
+        card = (done.model / "README.md").read_text("utf-8")
+        _, _, code = card.split("```python\n")
+        named = code.partition("```")[0].replace(f'"{done.folder.name}"', repr(str(done.model)))
+        exec(compile(named, "card", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] in ("one option", "another one")
 
 
 def test_a_question_gets_the_same_answer_alone_and_in_any_batch(

@@ -53,6 +53,17 @@ def test_a_training_set_and_a_dev_set(model: Path, tmp_path: Path) -> None:
     assert page.count("<svg") == 2
 
 
+def test_symbols_are_measured_as_they_are_read(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dna.tsv"
+    rows = [f"{'ACGT' * (3 + number)}\t{'ab'[number % 2]}\n" for number in range(20)]
+    path.write_text("sequence\tlabel\n" + "".join(rows))
+    result = check_data([path], task="symbols", model=model)
+    lengths = result.sets[0].files[0].lengths
+    assert lengths is not None
+    assert lengths.tokens.tolist() == [2 + 4 * (3 + number) for number in range(20)]
+    assert (lengths.unknown, kinds(result)) == (0.0, {})
+
+
 def test_nothing_to_be_looked_at(tmp_path: Path) -> None:
     train = write_table(tmp_path / "train.tsv", 40)
     result = check_data([train])

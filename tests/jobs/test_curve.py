@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from bertsmith.cli.main import run
-from bertsmith.config import read_toml, validate
 from bertsmith.errors import BertsmithError
 from bertsmith.export.huggingface import load_classifier
-from bertsmith.jobs import curve
-from bertsmith.jobs.curve import LINE, analyze_curve, plan_again
+from bertsmith.jobs.analyses import curve
+from bertsmith.jobs.analyses.curve import LINE, analyze_curve, plan_again
 from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.jobs.finetune_folder import FinetuneConfig
+from bertsmith.schema import read_toml, validate
 from bertsmith.tasks.symbols import symbols
 from bertsmith.tasks.tagging import tagging
+from browser import check_page
 
 from .test_answering import write_choices
 from .test_symbols import write_sequences
@@ -67,6 +68,7 @@ def test_curves_and_surfaces_of_a_run(done: FinetuneResult, tmp_path: Path) -> N
     page = analyze_curve(done.folder, tmp_path / "out", grid=3, examples=16)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"report.html", *(f"curve.{kind}" for kind in ("json", "tsv", "png", "svg"))}
+    check_page(page, tmp_path / "browser")
     data = json.loads((tmp_path / "out" / "curve.json").read_text("utf-8"))
     for init in ("pretrained", "scratch"):
         (own,) = data["curves"][init]

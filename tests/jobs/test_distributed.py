@@ -113,6 +113,20 @@ def test_shares_that_are_empty_neither_hang_nor_count(corpus: Corpus, tmp_path: 
     assert_same_run(tmp_path / "one", tmp_path / "four")
 
 
+def test_micro_batches_compute_what_the_whole_does(
+    alone: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    """In one process and in three, who need different numbers of them; and a run may go on in
+    others than it was begun in."""
+    assert pretrain(calm(micro_tokens=40), corpus, tmp_path / "one").finished
+    assert_same_run(alone, tmp_path / "one")
+    run(3, calm(micro_tokens=40), corpus, tmp_path / "three")
+    assert_same_run(alone, tmp_path / "three")
+    half(2, corpus, tmp_path / "half", calm(micro_tokens=64))
+    assert pretrain(calm(micro_tokens=40), corpus, tmp_path / "half").finished
+    assert_same_run(alone, tmp_path / "half")
+
+
 def test_another_number_of_processes_goes_on(
     corpus: Corpus, alone: Path, two: Path, tmp_path: Path
 ) -> None:
@@ -187,16 +201,54 @@ def test_torchrun_trains_and_one_process_speaks(corpus: Corpus, tmp_path: Path) 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("held-out mlm_loss") == 1
     assert losses(tmp_path / "run")[-1] < math.log(corpus.vocab_size)
-    ended = torchrun("--set", "seed=7")
+    (tmp_path / "run").rename(tmp_path / "plain")
+    ended = torchrun("--set", "distributed=fsdp")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("held-out mlm_loss") == 1
+    ended = torchrun("--set", "distributed=fsdp", "--set", "seed=7")
     assert ended.returncode == 1  # torchrun's own, whose report of it follows
     assert ended.stderr.count("bertsmith: error: ") == 1
     assert f"{tmp_path / 'run'}: this run was begun with other values of seed" in ended.stderr
 
 
+ENDS = """
+import contextlib
+import os
+import sys
+
+import torch
+
+from bertsmith.engine.distributed import joined
+
+with joined() as group:
+    torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))]).step()
+    group.wait()
+names = []
+for task in os.listdir("/proc/self/task"):
+    with contextlib.suppress(OSError):  # one that has just ended
+        names.append(open(f"/proc/self/task/{task}/comm").read())
+with open(f"{sys.argv[1]}/{group.rank}", "w") as file:
+    file.write(f"{sum('gloo' in name for name in names)} of {len(names)}")
+"""
+
+
+def test_no_thread_outlives_the_group(tmp_path: Path) -> None:
+    """One that still lets go of a tensor while Python ends would abort the process."""
+    (tmp_path / "ends.py").write_text(ENDS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--standalone", str(tmp_path / "ends.py"), str(tmp_path)]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert told.returncode == 0, told.stderr
+    threads = [(tmp_path / rank).read_text() for rank in "01"]
+    assert all(said.startswith("0 of ") for said in threads), threads
+
+
 def test_sharded_weights_are_trained_the_same(tmp_path: Path) -> None:
-    """FSDP2, Muon's matrices included; its checkpoints go on without it, and others with it."""
+    """FSDP2, in micro-batches, Muon's matrices included; its checkpoints go on without it, and
+    others with it."""
     corpus = make_corpus("modern", tmp_path / "c")
-    sharded = calm("modern", distributed="fsdp")
+    sharded = calm("modern", distributed="fsdp", micro_tokens=64)
     pretrain(calm("modern"), corpus, tmp_path / "one")
     half(2, corpus, tmp_path / "half", sharded)
     shutil.copytree(tmp_path / "half", tmp_path / "three")

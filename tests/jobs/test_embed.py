@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bertsmith.analysis.sentences import sentence_vectors, whitening
 from bertsmith.cli.main import main, run
 from bertsmith.data.pack import collate
-from bertsmith.errors import ConfigError, DataError
+from bertsmith.errors import ConfigError, DataError, ModelError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.jobs import search as searching
 from bertsmith.jobs.embed import Embedder, EmbedOptions, embed, embed_file
@@ -170,6 +170,38 @@ def test_a_file_is_embedded_searched_and_saved(
     assert search(out, [texts[5]], top=1)[0][0].row == 6
     again = embed(tmp_path / "saved", texts, in_fp32()).vectors
     np.testing.assert_allclose(again, np.load(out), atol=1e-4)
+
+
+def test_a_changed_file_is_not_searched(model: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("a good film\na dull story\n")
+    embed_file(model, texts, tmp_path / "x.npy", in_fp32())
+    assert search(tmp_path / "x.npy", ["a good film"], top=1)[0][0].text == "a good film"
+    texts.write_text("a dull story\na good film\n")  # as many as before
+    with pytest.raises(DataError, match="has changed since; embed it again"):
+        search(tmp_path / "x.npy", ["a good film"], top=1)
+
+
+def test_what_cannot_be_saved_is_told_before_the_work(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "texts.txt").write_text("a good film\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("")
+    monkeypatch.delattr(Embedder, "embed")
+    for layers, folder, expected in (
+        ("1,2", "new", "read the last layer alone"),
+        ("last", "full", "is no folder with a config.json"),
+    ):
+        with pytest.raises(ModelError, match=expected):
+            embed_file(
+                model,
+                tmp_path / "texts.txt",
+                tmp_path / "x.npy",
+                in_fp32(layers=layers),
+                save=tmp_path / folder,
+            )
+    assert not (tmp_path / "x.npy").exists()
 
 
 def test_mistakes_are_one_line(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from sentence_transformers import SentenceTransformer
 
 from bertsmith.cli import main
 from bertsmith.errors import BertsmithError
@@ -21,10 +25,12 @@ from bertsmith.export.huggingface import (
     load_tokenizer,
     save_model,
 )
+from bertsmith.jobs.embed import Embedder, EmbedOptions, embed
 from bertsmith.jobs.extend_vocabulary import extend_vocabulary
 from bertsmith.jobs.pretrain import load_config, pretrain
 from bertsmith.nn.models import SequenceClassifier
-from bertsmith.text.corpus import build_corpus
+from bertsmith.nn.sentence import Projection
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.types import Example
 from nn.batches import flat
 from recipes.toy import TINY
@@ -117,6 +123,36 @@ def test_a_detector_and_a_classifier_keep_their_heads(words: Path, tmp_path: Pat
     assert torch.equal(first, second)
 
 
+def test_sentence_vectors_of_old_texts_stay(words: Path, tmp_path: Path) -> None:
+    how = EmbedOptions("max", normalise=True, max_length=9, device="cpu", precision="float32")
+    embedder = Embedder.load(save_tiny_model(tmp_path / "model"), how)
+    dense = Projection(np.eye(5, 32, dtype=np.float32), np.zeros(5, np.float32), is_tanh=True)
+    replace(embedder, projections=(dense,)).save(tmp_path / "before")
+    settings = json.dumps({"prompts": {"query": "the "}, "default_prompt_name": None})
+    (tmp_path / "before" / "config_sentence_transformers.json").write_text(settings)
+    nested = tmp_path / "nested"
+    shutil.copytree(tmp_path / "before", nested / "0_Transformer")
+    for name in ("modules.json", "1_Pooling", "2_Dense", "3_Normalize"):
+        (nested / "0_Transformer" / name).rename(nested / name)
+    steps = json.loads((nested / "modules.json").read_text())
+    (nested / "modules.json").write_text(
+        json.dumps([steps[0] | {"path": "0_Transformer"}, *steps[1:]])
+    )
+    asked = EmbedOptions(device="cpu", precision="float32")
+    expected = embed(tmp_path / "before", OLD, asked)
+    assert expected.vectors.shape == (3, 5)
+    assert expected.truncated == 2
+    for name in ("before", "nested"):
+        after = tmp_path / f"{name}-extended"
+        extend_vocabulary(tmp_path / name, after, words=words)
+        found = embed(after, OLD, asked)
+        assert found.truncated == 2
+        np.testing.assert_array_equal(found.vectors, expected.vectors)
+        peer = SentenceTransformer(str(after), device="cpu")
+        np.testing.assert_allclose(peer.encode(OLD), expected.vectors, atol=1e-5)
+    assert (tmp_path / "before-extended" / "config_sentence_transformers.json").exists()
+
+
 def test_spare_rows_are_used_before_new_ones(words: Path, tmp_path: Path) -> None:
     model = save_tiny_model(tmp_path / "model")
     tokenizer = load_tokenizer(model)
@@ -152,6 +188,18 @@ def test_from_a_text_to_a_run_that_goes_on(
     run = pretrain(load_config("bert", sets, out), corpus, tmp_path / "run")
     assert run.finished
     assert load_model(run.model).embedding.shape[0] == tokenizer.vocab_size  # type: ignore[union-attr]
+
+
+def test_words_for_a_text_without_any(
+    words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, text = save_tiny_model(tmp_path / "model"), tmp_path / "a.txt"
+    text.write_text("\u200b\n")
+    arguments = ["vocab", "extend", model, "--text", text, "--words", words, "--out"]
+    with pytest.raises(SystemExit) as ended:
+        main.run([*map(str, arguments), str(tmp_path / "out")])
+    assert ended.value.code == 0
+    assert "0 -> 0 (0.0% saved)" in capsys.readouterr().out
 
 
 def test_wrong_choices_are_one_line_and_write_nothing(words: Path, tmp_path: Path) -> None:
@@ -206,4 +254,8 @@ def test_a_real_model(tmp_path: Path) -> None:
     first, second = (encoder(batch_of(before, REAL_OLD)) for encoder in encoders)
     assert torch.equal(first, second)
     assert read_model(after).architecture == "BertModel"
+    in_fp32 = EmbedOptions(device="cpu", precision="float32")
+    expected, same = (embed(folder, REAL_OLD, in_fp32).vectors for folder in (before, after))
+    np.testing.assert_array_equal(same, expected)
+    assert np.linalg.norm(same, axis=1) == pytest.approx(1.0)  # as only its steps say
     check_in_transformers(after, [*REAL_OLD, REAL_NEW])

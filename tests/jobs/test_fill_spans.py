@@ -13,7 +13,8 @@ from bertsmith.export.huggingface import save_model
 from bertsmith.jobs.fill import BEAMS, SPAN_TOKENS, _span, fill
 from bertsmith.nn.generate import Hypothesis
 from bertsmith.recipes.base import find
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 from .tiny import GLAD, PLAIN, SAD, save_tiny_model
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ import pytest
 import torch
 import transformers
 
+from bertsmith.engine.log import Log, read_log
 from bertsmith.engine.optim import Optimizer
 from bertsmith.errors import BertsmithError, ConfigError
 from bertsmith.export.huggingface import read_model
-from bertsmith.jobs import watch
+from bertsmith.files import alone_in
+from bertsmith.jobs import finetune_folder, watch
 from bertsmith.jobs.finetune import FinetuneResult, finetune
+from bertsmith.jobs.finetune_folder import FinetuneConfig, RunFolder, RunKey
 from bertsmith.jobs.glue import glue
 from bertsmith.jobs.grid_search import search_grid
 from bertsmith.jobs.predict import Predictor, evaluate_file
 from bertsmith.jobs.trainer import fit_classifier
 from bertsmith.report.scores import read_scores
+from bertsmith.schema import read_toml, validate
 from bertsmith.tasks.fit import Progress
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.tables import open_table
@@ -161,6 +166,8 @@ def test_the_same_command_repeats_nothing_and_a_missing_model_is_made_again(
     out = tmp_path / "out"
     shutil.copytree(done.folder, out)
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    with alone_in(out, ConfigError), pytest.raises(ConfigError, match="another process is writing"):
+        run(inputs, out)
     assert run(inputs, out).scores == done.scores
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
     weights = (out / "model" / "model.safetensors").read_bytes()
@@ -187,6 +194,68 @@ def test_a_missing_model_is_made_again_where_seeds_tie(
     shutil.rmtree(out / "model")
     assert run(inputs, out).best["seed"] == 0
     assert (out / "model" / "config.json").is_file()
+
+
+def test_a_repeated_run_that_is_no_longer_the_best_leaves_that_to_another(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    """As where the folder is from a machine that rounds otherwise."""
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    other = out / "runs" / f"pretrained-{1 - done.best['seed']}.json"
+    other.write_text(json.dumps(json.loads(other.read_text()) | {"macro_f1": 1.5}))
+    shutil.rmtree(out / "model")
+    again = run(inputs, out)
+    assert again.best["seed"] == done.best["seed"]
+    assert (out / "model" / "config.json").is_file()
+
+
+def config_of_run(done: FinetuneResult) -> FinetuneConfig:
+    path = done.folder / "config.toml"
+    return validate(FinetuneConfig, read_toml(path), path)
+
+
+def test_killed_before_its_config_is_whole_a_folder_can_be_begun_again(
+    done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, config = RunFolder(tmp_path / "out", done.task), config_of_run(done)
+
+    def killed(path: Path, content: str) -> None:
+        path.with_name(f".{path.name}.77.tmp").write_text(content[:9])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_folder, "write_text_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.settle(config)
+    folder.settle(config)
+    assert config_of_run(replace(done, folder=folder.path)) == config
+
+
+def test_killed_while_a_part_is_removed_the_log_keeps_what_it_told(
+    done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key: RunKey = ("scratch", 0)
+    folder, config = RunFolder(tmp_path / "out", done.task), config_of_run(done)
+    folder.settle(config)
+    part = folder.part(key)
+    part.begin()
+    log = Log(part.log)
+    log.write("step", init="scratch", seed=0, step=1)
+    log.close()
+    part.save(key, {"init": "scratch", "seed": 0})
+
+    def killed(path: Path) -> None:
+        (path / "log.jsonl").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_folder.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.take_over_parts(config)
+    folder.take_over_parts(config)
+    assert [record["step"] for record in read_log(folder.log)] == [1]
+    assert key in folder.finished(config)
 
 
 def test_other_values_or_other_data_are_refused(
@@ -275,9 +344,9 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     assert process.returncode == 128 + signal.SIGTERM
     assert process.stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
     assert not (out / "scores.json").exists()
-    assert len(list((out / "checkpoints").glob("*/step-*"))) == 1
+    assert len(list(out.glob("parts/*/checkpoints/step-*"))) == 1
     resumed = run(inputs, out)
-    assert not (out / "checkpoints").exists()
+    assert not (out / "parts").exists()
     for mine, theirs in zip(resumed.scores["runs"], done.scores["runs"], strict=True):
         assert mine["history"] == theirs["history"]
     steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -329,7 +398,7 @@ def test_a_seed_that_was_killed_goes_on_to_the_bit(
         patch.setattr(watch.Watch, "keep", killed)
         with pytest.raises(KeyboardInterrupt):
             run(inputs, out, **ONE_SEED)
-    newest = sorted((out / "checkpoints" / "pretrained-0").glob("step-*"))
+    newest = sorted(out.glob("parts/pretrained-0/checkpoints/step-*"))
     assert len(newest) == 2
     if step == 79:  # and that one is damaged
         (newest[1] / "tensors.safetensors").write_bytes(b"")
@@ -341,7 +410,7 @@ def test_a_seed_that_was_killed_goes_on_to_the_bit(
     assert weights[0].read_bytes() == weights[1].read_bytes()
     logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (out, one_seed.folder)]
     assert logs[0] == logs[1]
-    assert not (out / "checkpoints").exists()
+    assert not (out / "parts").exists()
 
 
 def test_numbers_go_on_to_the_bit(
@@ -420,7 +489,7 @@ def test_a_threshold_goes_with_the_model(inputs: Path, tmp_path: Path, share: fl
     held = len(kept) - 1 - tuned.scores["train_examples"]
     assert held == round(share * (len(kept) - 1))
     assert cut["on"] == (f"{held} held-out training texts" if share else "the dev set")
-    assert f"chosen on {cut['on']}; transformers from 1/2 on" in words
+    assert f"chosen on {cut['on']}; transformers does not know of it" in words
     page = (tuned.folder / "report.html").read_text("utf-8")
     assert all(said in page for said in (f"{value:.3f}", "Worst mistakes", cut["on"]))
 

@@ -51,9 +51,16 @@ def test_every_task_is_scored_and_the_mean_taken(done: GlueResult) -> None:
             assert own["score"]["median"] == pytest.approx(
                 np.mean([spread["median"] for spread in own["metrics"].values()])
             )
+            for spread in own["metrics"].values():
+                assert spread["low"] <= spread["median"] <= spread["high"]
     for init, mean in scores["mean"].items():
         medians = [task["scores"][init]["score"]["median"] for task in scores["tasks"].values()]
         assert mean == pytest.approx(sum(medians) / 9)
+    run = json.loads((done.folder / "MNLI" / "runs" / "pretrained-0.json").read_text())
+    low, high = run["also"]["mismatched"]["intervals"]["accuracy"]
+    spread = scores["tasks"]["MNLI"]["scores"]["pretrained"]["metrics"]["mismatched accuracy"]
+    assert (spread["low"], spread["high"]) == (low, high)
+    assert spread["median"] == run["also"]["mismatched"]["accuracy"]
     metrics = {name: list(t["scores"]["scratch"]["metrics"]) for name, t in scores["tasks"].items()}
     assert metrics["MRPC"] == ["accuracy", "F1"]
     assert metrics["MNLI"] == ["accuracy", "mismatched accuracy"]
@@ -86,6 +93,9 @@ def test_the_page_and_the_readme_say_what_is_not_as_it_should_be(done: GlueResul
     for text in (page, readme):
         assert "QQP: train has 48 rows, GLUE" in text
         assert "mismatched accuracy" in text
+        spread = done.scores["tasks"]["CoLA"]["scores"]["scratch"]["metrics"]["Matthews"]
+        value, low, high = (f"{100 * spread[key]:.1f}" for key in ("median", "low", "high"))
+        assert f"{value} [{low}, {high}]" in text
         assert "the mean of the dev scores on GLUE" in text
     failed = [
         f"{name}, {init}: seed {own['failed'][0]}"
@@ -179,6 +189,9 @@ def test_everything_is_read_before_anything_is_trained(inputs: Path, tmp_path: P
         (([empty], model, out), {}, DataError, r"empty: holds none of CoLA, SST-2, .*CoLA/train"),
         (([data], model, out), {"tasks": ["wnl"]}, ConfigError, "did you mean 'WNLI'"),
         (([data], model, other), {"tasks": ["CoLA"]}, ConfigError, "is no run of GLUE"),
+        (([data], model, out), {"workers": 0}, ConfigError, "workers: 0 are none"),
+        (([data], model, out), {"seeds": 0}, ConfigError, "0 seeds are none"),
+        (([data], model, out), {"tasks": ["CoLA"], "epochs": 0}, ConfigError, "epochs"),
     ]
     for arguments, options, kind, expected in cases:
         with pytest.raises(kind, match=expected):

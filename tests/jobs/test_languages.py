@@ -6,19 +6,26 @@ import csv
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bertsmith.analysis.language import SOURCE, TARGET, rates
+from bertsmith.analysis.occurrences import NONE, TokenizedSentence, tokenize, unit_means
 from bertsmith.cli.main import run
 from bertsmith.config import ModelConfig
-from bertsmith.export.huggingface import save_model
-from bertsmith.jobs.alignment import analyze_alignment
-from bertsmith.jobs.bilingual_text import read_sentences
-from bertsmith.jobs.language import analyze_language
+from bertsmith.export.huggingface import load_masked_lm, load_tokenizer, save_model
+from bertsmith.jobs.analyses import alignment, language
+from bertsmith.jobs.analyses.alignment import analyze_alignment
+from bertsmith.jobs.analyses.bilingual_text import read_sentences
+from bertsmith.jobs.analyses.language import analyze_language
+from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import MaskedLM
 from bertsmith.tasks.bilingual import read_dictionary, read_parallel
+from bertsmith.types import BoolArray, Example
+from browser import check_page
 from wordpieces import wordpiece
 
 OURS = [f"{a}{b}" for a in "bdfgk" for b in ("ana", "ilo", "uro")]
@@ -110,6 +117,7 @@ def test_planted_words_and_sentences_align(world: Path, tmp_path: Path) -> None:
     assert len(table) == len(data["rows"])
     assert {row["centred"] for row in table} == {"no", "yes"}
     assert "Translations that find each other" in page.read_text("utf-8")
+    check_page(page, tmp_path / "browser")
 
 
 def test_the_language_vector_is_measured_and_shown(world: Path, tmp_path: Path) -> None:
@@ -136,6 +144,73 @@ def test_the_language_vector_is_measured_and_shown(world: Path, tmp_path: Path) 
     assert "The vector between two languages" in page.read_text("utf-8")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {*(f"language.{kind}" for kind in ("json", "tsv", "png", "svg")), page.name}
+    check_page(page, tmp_path / "browser")
+
+
+def test_a_probe_of_languages_is_tried_on_other_words_in_other_sentences(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Example, ...]] = []
+
+    def means(encoder: object, examples: list[Example], units: int, *rest: object) -> object:
+        given.append(tuple(examples))
+        return np.zeros((1, units, 1)), None
+
+    seen: list[BoolArray] = []
+    monkeypatch.setattr(language, "unit_means", means)
+    monkeypatch.setattr(language, "identified", lambda states, sides, train: seen.append(train))
+    tokenizer = load_tokenizer(world / "model")
+    sides = (
+        tokenize(tokenizer, read_sentences([str(world / f"{name}.jsonl")]), 512)
+        for name in ("ours", "theirs")
+    )
+    language._identify(load_masked_lm(world / "model").encoder, tokenizer, *sides)
+    (is_train,), (examples,) = seen, given
+    words: dict[bool, set[int]] = {True: set(), False: set()}
+    for example in examples:
+        units = example.token_targets["unit"]
+        taken = units != NONE
+        (kind,) = set(is_train[units[taken]].tolist())  # all of one sentence are for the same
+        words[kind].update(example.input_ids[taken].tolist())
+    assert words[True]
+    assert words[False]
+    assert not words[True] & words[False]
+
+
+def test_several_outputs_of_a_sentence_are_one_unit() -> None:
+    asked = [
+        language._Asked(TokenizedSentence(np.array([n, n]), np.ones(2, np.bool_)), [right, None])
+        for n, right in ((1, frozenset({3})), (2, frozenset({4})))
+    ]
+    outputs = [[np.array([3, 0]), np.array([0, 0])] for _ in range(50)]
+    leaning = np.array([NONE, SOURCE, SOURCE, TARGET, TARGET])
+    joined, long = language._together(outputs, asked)
+    found = rates(joined, [one.sentence for one in long], [one.answers for one in long], leaning)
+    assert (found.asked, found.hits) == (100, 0.5)
+    assert (found.hits_low, found.hits_high) == (0.0, 1.0)  # two sentences, not a hundred
+
+
+def test_parallel_sentences_are_from_all_over_the_file(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    means = unit_means
+
+    def lengths(encoder: Encoder, examples: list[Example], *rest: Any) -> Any:
+        written.append(max(len(example.input_ids) for example in examples))
+        return means(encoder, examples, *rest)
+
+    monkeypatch.setattr(alignment, "unit_means", lengths)
+    lines = [
+        f"{' '.join(OURS[:3])} {OURS[n % 15]} {OURS[n // 15]}{' .' * n}"
+        f"\t{THEIRS[n % 15]}{THEIRS[n // 15]}"
+        for n in range(30)
+    ]
+    (tmp_path / "sorted.txt").write_text("".join(f"{line}\n" for line in lines))
+    analyze_alignment(
+        world / "model", tmp_path / "out", parallel=tmp_path / "sorted.txt", sentences=20
+    )
+    assert written[0] > 2 + 5 + 25  # not the twenty shortest
 
 
 def test_sentences_are_taken_from_all_documents_first(tmp_path: Path) -> None:

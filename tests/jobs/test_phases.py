@@ -38,7 +38,7 @@ def two_lengths(recipe: str = "bert", **changes: object) -> RunConfig:
 def test_the_last_tenth_of_the_run_is_long(budget: dict[str, int], corpus: Corpus) -> None:
     setup = prepare(two_lengths(budget=budget), corpus)
     state, tokens, lengths = State(Cursor()), [0, 0], [0, 0]
-    for cursor, batch in setup.loader().stream():
+    for cursor, [batch] in setup.loader().stream():
         phase = state.cursor.phase
         tokens[phase] += batch.num_tokens
         lengths[phase] = max(lengths[phase], *batch.lengths)
@@ -47,6 +47,21 @@ def test_the_last_tenth_of_the_run_is_long(budget: dict[str, int], corpus: Corpu
             break
     assert tokens[1] / sum(tokens) == pytest.approx(0.1, abs=0.03)
     assert lengths[0] <= 16 < 40 < lengths[1] <= 64
+
+
+@pytest.mark.parametrize("recipe", ["t5", "word2vec"])
+def test_stages_are_shares_of_what_the_model_reads(recipe: str, tmp_path: Path) -> None:
+    """Which is less than the segments have: spans are cut out, frequent words dropped."""
+    stages = [{"share": 0.5, "max_length": 16}, {"share": 0.5, "max_length": 64}]
+    wanted = config(recipe, data={"stages": stages, "subsample": 0.01}, budget={"tokens": 30_000})
+    setup = prepare(wanted, make_corpus(recipe, tmp_path / "c"))
+    state, tokens = State(Cursor()), [0, 0]
+    for cursor, [batch] in setup.loader().stream():
+        tokens[state.cursor.phase] += batch.num_tokens
+        state = State(cursor, state.step + 1, state.tokens + batch.num_tokens)
+        if setup.length.progress(state) >= 1:
+            break
+    assert tokens[1] / sum(tokens) == pytest.approx(0.5, abs=0.03)
 
 
 def weights(folder: Path) -> str:

@@ -178,3 +178,38 @@ def test_a_model_without_a_classifier_says_so(model: Path, tmp_path: Path) -> No
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(ModelError, match=r"has no sequence classifier.*; fine-tune it first"):
         predict_file(model.parent / "base", tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        (
+            {"task": "tag"},
+            r"copy: its task: 'tag' is no task of such a network; fine-tune it again",
+        ),
+        ({"task": ["qa"]}, r"copy: its task: \['qa'\] is no task"),
+        (
+            {"settings": {"thresholds": [2.0]}},
+            r"copy: its threshold: is for two classes, and",
+        ),
+    ],
+)
+def test_a_folder_that_says_nonsense_of_its_task_is_named(
+    model: Path, tmp_path: Path, says: dict[str, object], expected: str
+) -> None:
+    shutil.copytree(model, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"bertsmith": says}))
+    with pytest.raises(ModelError, match=expected):
+        Predictor.load(tmp_path / "copy")
+
+
+def test_a_number_is_not_rounded_to_bfloat16(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(save_tiny_model(tmp_path / "base"))
+    config = POST.model_copy(update={"vocab_size": tokenizer.vocab_size})
+    network = SequenceClassifier(config, 1)
+    torch.nn.init.constant_(network.head.classifier.bias, 2003.25)
+    save_model(tmp_path / "year", network, tokenizer, labels=["year"], problem_type="regression")
+    predictor = Predictor.load(tmp_path / "year", device="cpu", precision="bfloat16")
+    (prediction,) = predictor.predict(["the film"])
+    assert prediction.label == pytest.approx(2003.25, abs=0.5)

@@ -6,25 +6,35 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from bertsmith import recipes
 from bertsmith.cli import main
 from bertsmith.data.loader import Cursor
+from bertsmith.engine import checkpoint
 from bertsmith.engine.train import State
-from bertsmith.errors import CheckpointError, ConfigError, CorpusError
+from bertsmith.errors import CheckpointError, ConfigError, CorpusError, TrainingError
 from bertsmith.export.huggingface import load_model
+from bertsmith.files import alone_in
 from bertsmith.jobs import recorder
 from bertsmith.jobs.pretrain import load_config, pretrain
 from bertsmith.jobs.setup import describe, prepare
 from bertsmith.nn.models import SequenceClassifier
+from bertsmith.recipes.base import find
 from bertsmith.report.log import read_run
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import Document
+from bertsmith.types import Batch
 from recipes.toy import TINY, config, documents, make_corpus
 
 
@@ -73,6 +83,7 @@ from dataclasses import replace
 from torch.nn import functional
 
 from bertsmith.nn.models import SequenceClassifier
+from bertsmith.recipes.base import find
 from bertsmith.recipes import bert
 
 
@@ -120,7 +131,7 @@ def test_masking_follows_the_run(budget: dict[str, int], corpus: Corpus) -> None
     setup = prepare(config("modern", data=SCHEDULE, budget=budget), corpus)
     loader, state = setup.loader(), State(Cursor())
     over, rates = [], []
-    for cursor, batch in loader.stream():
+    for cursor, [batch] in loader.stream():
         over.append(setup.length.progress(state))
         rates.append(len(batch.targets["mlm_labels"]) / batch.num_tokens)
         assert loader.progress(state.cursor) == pytest.approx(over[-1], abs=0.01)
@@ -182,6 +193,31 @@ def test_sigterm_stops_and_the_same_command_goes_on(
     assert [r["loss"] for r in logs[0]] == [r["loss"] for r in logs[1]]
 
 
+def test_the_log_of_a_run_that_was_killed_tells_of_every_step(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record stands for eight steps here, and the run ends in the midst of one."""
+    monkeypatch.setattr(recorder, "RECORDS", 3)
+    changes = config("modern", budget={"steps": 24}, log={"checkpoint_minutes": 1e-9})
+    pretrain(changes, corpus, tmp_path / "a")
+    save = recorder.Recorder.checkpoint
+
+    def killed(self: recorder.Recorder, optimizer: Any, state: State[Cursor]) -> None:
+        save(self, optimizer, state)
+        if state.step == 14:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder.Recorder, "checkpoint", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(changes, corpus, tmp_path / "b")
+    monkeypatch.setattr(recorder.Recorder, "checkpoint", save)
+    pretrain(changes, corpus, tmp_path / "b")
+    logs = [read_run(tmp_path / name / "log.jsonl").of("step") for name in "ab"]
+    assert [record["step"] for record in logs[0]] == [8, 12, 16, 24]
+    for name in ("step", "tokens", "loss", "mlm_loss", "grad_norm", "learning_rate"):
+        assert [record[name] for record in logs[0]] == [record[name] for record in logs[1]]
+
+
 def test_a_damaged_newest_checkpoint_falls_back(
     corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,10 +246,40 @@ def test_minutes_become_tokens_once(corpus: Corpus, tmp_path: Path) -> None:
     assert pretrain(minutes, corpus, tmp_path / "a").tokens == first.tokens
 
 
+def test_calibrating_leaves_nothing_beside_the_run(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = arguments(corpus, tmp_path / "run", 9)
+    command[command.index("budget.steps=9")] = "budget.minutes=0.01"
+    (tmp_path / ".run.0a1b2c3d.tmp").mkdir()  # as kill -9 leaves it
+    handler, save = signal.getsignal(signal.SIGTERM), checkpoint.save
+
+    def stopped(root: Path, *given: Any, **named: Any) -> Path:
+        saved = save(root, *given, **named)
+        assert saved.parent.parent == tmp_path
+        os.kill(os.getpid(), signal.SIGTERM)
+        return saved
+
+    monkeypatch.setattr("bertsmith.jobs.budget.checkpoint.save", stopped)
+    with pytest.raises(SystemExit) as ended:
+        main.run(command)
+    signal.signal(signal.SIGTERM, handler)
+    monkeypatch.undo()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == [".run.0a1b2c3d.tmp"]
+    with pytest.raises(SystemExit) as ended:
+        main.run(command)
+    signal.signal(signal.SIGTERM, handler)
+    assert ended.value.code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_another_run_in_the_folder_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     pretrain(config("modern"), corpus, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"other values of seed, optim\.lr"):
         pretrain(config("modern", seed=1, optim={"lr": 1e-3}), corpus, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"other values of data\.final_mask_rate"):
+        pretrain(config("modern", data={"final_mask_rate": 0.5}), corpus, tmp_path / "run")
     texts = documents(300, seed=1)
     other = build_corpus(texts, corpus.tokenizer(), tmp_path / "other")
     with pytest.raises(CheckpointError, match="another corpus"):
@@ -227,6 +293,15 @@ def test_log_settings_may_change_and_minutes_may_not(corpus: Corpus, tmp_path: P
     assert pretrain(more, corpus, out).finished
     with pytest.raises(ConfigError, match=r"budget\.minutes"):
         pretrain(config("modern", budget={"minutes": 0.02}), corpus, out)
+
+
+@pytest.mark.parametrize("budget", [{"steps": 13}, {"tokens": 1000}, {"minutes": 0.01}], ids=str)
+def test_another_budget_than_the_run_s_is_refused(
+    budget: dict[str, float], corpus: Corpus, tmp_path: Path
+) -> None:
+    pretrain(config("modern"), corpus, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"other values of budget\."):
+        pretrain(config("modern", budget=budget), corpus, tmp_path / "run")
 
 
 def test_samples_are_checked_before_anything_is_written(corpus: Corpus, tmp_path: Path) -> None:
@@ -291,3 +366,33 @@ def test_unknown_recipes_and_files_are_named(
         load_config(tmp_path / "run.toml")
     (tmp_path / "run.toml").write_text('recipe = "bert"\n[optim]\nlr = 2e-4\n')
     assert load_config(tmp_path / "run.toml", ["seed=3"]).optim.lr == 2e-4
+
+
+def test_a_gpu_without_memory_for_a_batch_is_told_of(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that has begun goes on in micro-batches."""
+    steps = iter(range(4))
+
+    def short(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if next(steps, None) is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return find("bert").loss(model, batch)
+
+    recipe = replace(find("bert"), loss=short)
+    with monkeypatch.context() as patch:
+        patch.setattr("bertsmith.jobs.setup.find", lambda name: recipe)
+        with pytest.raises(TrainingError, match=r"no memory for 256 tokens .* micro_tokens"):
+            pretrain(config("bert"), corpus, tmp_path)
+    assert pretrain(config("bert", micro_tokens=128), corpus, tmp_path).finished
+
+
+def test_a_run_that_is_under_way_is_not_begun_twice(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    pretrain(config("bert"), corpus, out)
+    with (
+        alone_in(out, ConfigError),
+        pytest.raises(ConfigError, match=r"run: another process is writing here; wait"),
+    ):
+        pretrain(config("bert"), corpus, out)
+    assert pretrain(config("bert"), corpus, out).finished

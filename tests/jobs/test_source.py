@@ -16,7 +16,8 @@ from bertsmith.export.huggingface import load_masked_lm, load_tokenizer, read_mo
 from bertsmith.jobs.pretrain import PretrainResult, load_config, pretrain
 from bertsmith.jobs.setup import describe, prepare
 from bertsmith.report.log import read_run
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from recipes.toy import TINY, config, documents, make_corpus
 
 RECIPES = ("bert", "modern", "albert", "electra", "t5", "word2vec")
@@ -177,6 +178,15 @@ def test_resume_needs_no_source_and_takes_no_other(
         pretrain(resolve(config("bert"), {"model": {}}), corpus, out)
     with pytest.raises(ModelError, match="no such model folder"):
         from_model("bert", model, tmp_path / "new")
+
+
+def test_a_run_of_its_own_takes_no_source_later(
+    corpora: dict[str, Corpus], sources: dict[str, PretrainResult], tmp_path: Path
+) -> None:
+    corpus, out = corpora["bert"], tmp_path / "run"
+    pretrain(resolve(config("bert"), SETTINGS), corpus, out)
+    with pytest.raises(ConfigError, match=r"other values of source;"):
+        pretrain(from_model("bert", sources["bert"].model, out), corpus, out)
 
 
 def test_what_does_not_go_together_is_refused(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from bertsmith.data.loader import Cursor
+from bertsmith.engine.health import PATIENCE
 from bertsmith.errors import CorpusError, TrainingError
 from bertsmith.jobs.pretrain import pretrain
 from bertsmith.jobs.setup import evaluate, prepare
@@ -60,6 +62,24 @@ def test_an_exploding_run_stops_and_leaves_the_last_good_checkpoint(
         pretrain(changes, corpus, tmp_path / "run")
     assert str(again.value) == str(error.value)
     assert saved_steps(tmp_path / "run") == [good]
+
+
+def test_an_explosion_is_told_of_the_epoch_that_it_began_in(corpus: Corpus, tmp_path: Path) -> None:
+    """Epochs of a few batches: it takes PATIENCE steps to be sure, which are in the next ones."""
+    wild = {"lr": 20.0, "warmup": 0.5, "batch_tokens": 2048}
+    changes = config("bert", optim=wild, budget={"steps": 100})
+    with pytest.raises(TrainingError, match="exploded"):
+        pretrain(changes, corpus, tmp_path / "run")
+    end = read_run(tmp_path / "run" / "log.jsonl").end
+    assert end is not None
+    setup, cursor = prepare(changes, corpus), Cursor()
+    loader = setup.loader()
+    assert loader.loader(0).num_batches(0) < PATIENCE
+    for _ in range(end["step"] - 1):
+        cursor = loader.following(cursor)
+    indices = loader.batch(cursor).indices
+    assert (end["epoch"], end["examples"]) == (cursor.epoch, list(indices))
+    assert end["documents"] == setup.sources[0].documents(cursor.epoch, indices)
 
 
 def test_a_run_that_is_ruined_at_once_leaves_no_checkpoint(corpus: Corpus, tmp_path: Path) -> None:

@@ -90,6 +90,20 @@ def test_both_starts_get_the_same_symbols_and_another_mapping_is_refused(
         assert "begun with other values: settings." in capsys.readouterr().err
 
 
+def test_a_search_holds_the_same_sequences_out_at_every_point(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["finetune", "symbols", "--train", inputs / "dna.tsv", "--model", inputs / "model"]
+    command += ["--out", tmp_path / "out", "--seeds", 1, "--search", "lr=1e-4,3e-3 epochs=1"]
+    with pytest.raises(SystemExit) as exit:
+        run([str(part) for part in [*command, "--workers", 1]])
+    assert exit.value.code == 0, capsys.readouterr().err
+    found = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert sorted(point["lr"] for point in found["points"]) == [1e-4, 3e-3]
+    assert found["train_examples"] + found["dev_examples"] <= 300
+    assert read_model(tmp_path / "out" / "model").labels == ("none", "site")
+
+
 def test_other_tasks_want_a_dev_set(inputs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to be scored on; give --dev FILE"):
         finetune("classify", inputs / "dna.tsv", None, inputs / "model", tmp_path / "out")

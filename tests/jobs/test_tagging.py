@@ -68,6 +68,7 @@ def test_a_run_folder_of_a_tagger(done: FinetuneResult) -> None:
     header = (done.folder / "errors.tsv").read_text().splitlines()[0]
     assert header == "line\tprobability\tmissed\twrong\ttext"
     assert 'scheme = "IOB2"' in (done.folder / "config.toml").read_text()
+    assert "transformers leaves out the CRF" in (done.model / "README.md").read_text("utf-8")
 
 
 def test_the_saved_model_gives_the_scores_and_loads_in_transformers(

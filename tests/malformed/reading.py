@@ -79,7 +79,7 @@ def wrong_in_an_answer(rng: random.Random, kind: str) -> Made:
             *({"answer_start": strange} for strange in (None, "3", 2.5, True, [1])),
         )
     )
-    return json.dumps(value), rf": .*\(id {asked['id']}\): answers\[0\]"
+    return json.dumps(value), rf": .*\.answers\[0\] \(id {asked['id']}\): "
 
 
 @breaks("squad")
@@ -99,7 +99,7 @@ def half_a_pair_in_a_question(rng: random.Random, kind: str) -> Made:
 def one_id_twice(rng: random.Random, kind: str) -> Made:
     value = questions(rng)
     value["data"].append(value["data"][0])
-    return json.dumps(value), r": two questions have the id 'q0-0'"
+    return json.dumps(value), r": data\[1\]\..*: two questions have the id 'q0-0'"
 
 
 @breaks("squad")

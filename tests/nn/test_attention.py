@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bertsmith.nn import attention
-from bertsmith.nn.attention import Layout, SelfAttention
+from bertsmith.nn.attention import SelfAttention
 from bertsmith.nn.embeddings import Rotary
+from bertsmith.nn.layout import ALIGNMENT, GROUP_SLACK, Layout
 
 from .batches import MODERN, POST
 
@@ -64,9 +65,9 @@ def test_groups_cover_every_token_once_and_are_tight(lengths: list[int], in_orde
     assert sum(group.size for group in groups) == len(lengths)
     for group in groups:
         tokens = group.end - group.begin
-        shortest = attention.GROUP_SLACK * group.longest - attention.ALIGNMENT + 1
+        shortest = GROUP_SLACK * group.longest - ALIGNMENT + 1
         assert tokens >= shortest * group.size
-        assert group.longest % attention.ALIGNMENT == 0
+        assert group.longest % ALIGNMENT == 0
         if group.slots is None:
             assert group.sources is None
             assert tokens == group.size * group.longest

@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from bertsmith.nn import attention
-from bertsmith.nn.attention import Layout
 from bertsmith.nn.embeddings import bucket_of
+from bertsmith.nn.layout import ALIGNMENT, GROUP_SLACK, Layout
 from bertsmith.nn.losses import decoder_loss
 from bertsmith.nn.models import EncoderDecoder
 from bertsmith.types import Example
@@ -130,7 +130,7 @@ def test_pairs_are_grouped_alike(pairs: list[tuple[int, int]]) -> None:
         first = 0
         for group in layout.groups:
             members = counts[first : first + group.size]
-            shortest = attention.GROUP_SLACK * group.longest - attention.ALIGNMENT
+            shortest = GROUP_SLACK * group.longest - ALIGNMENT
             assert min(members) > shortest
             assert members[group.longest_row] == max(members) or group.slots is None
             first += group.size

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from bertsmith.nn import attention
-from bertsmith.nn.attention import BLOCK, Layout, SelfAttention
+from bertsmith.nn.attention import SelfAttention
 from bertsmith.nn.embeddings import Rotary
+from bertsmith.nn.layout import BLOCK, Layout
 
 from .batches import MODERN
 

@@ -27,6 +27,15 @@ def test_mean_tokens_is_the_mean_of_each_sequence() -> None:
     torch.testing.assert_close(mean_tokens(hidden_TD, (6, 5, 1)), expected)
 
 
+def test_mean_tokens_are_rounded_once() -> None:
+    """As where sums are fp32: those of the numbers here are exact, their halves are rounded."""
+    torch.manual_seed(0)
+    hidden_TD = torch.randint(-128, 128, (1100, 64)).bfloat16()
+    lengths = (1000, 97, 3)
+    means = [part.double().mean(0) for part in hidden_TD.split(lengths)]
+    assert torch.equal(mean_tokens(hidden_TD, lengths), torch.stack(means).float().bfloat16())
+
+
 def test_the_masked_lm_scores_with_the_word_embedding() -> None:
     model = MaskedLM(POST, next_sentence=True).eval()
     randomise(model)

@@ -12,7 +12,8 @@ from bertsmith.config import resolve
 from bertsmith.jobs.pretrain import load_config
 from bertsmith.jobs.preview import preview
 from bertsmith.jobs.setup import prepare
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import Document
 from wordpieces import wordpiece
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,7 @@ from bertsmith.nn.models import count_parameters, masked_lm_of
 from bertsmith.recipes.base import find, recipe_names
 from bertsmith.report.log import read_run
 from bertsmith.text.corpus import Corpus
-from bertsmith.types import Batch
+from bertsmith.types import Batch, as_one
 
 from .toy import config, make_corpus
 
@@ -85,36 +84,26 @@ def test_it_learns(recipe: str, corpus: Corpus) -> None:
 def shares_of(setup: Setup, count: int) -> list[Batch]:
     """The first batch as `count` processes share it, each knowing the counts of all."""
     ranks = [replace(setup, group=Group(rank, count)) for rank in range(count)]
-    shares = [rank.loader().batch(START) for rank in ranks]
-    model = setup.model().eval()
-    counted: list[list[torch.Tensor]] = []
-    for share in shares:
-        counts: list[torch.Tensor] = []
+    return as_one([rank.loader().batch(START) for rank in ranks])
 
-        def note(count: torch.Tensor, counts: list[torch.Tensor] = counts) -> torch.Tensor:
-            counts.append(count)
-            return count
 
-        setup.recipe.loss(model, replace(share, total=note))
-        counted.append(counts)
-    totals = [torch.stack(each).sum(0) for each in zip(*counted, strict=True)]
-
-    def recalling() -> Callable[[torch.Tensor], torch.Tensor]:
-        known = iter(totals)
-        return lambda count: next(known)
-
-    return [replace(share, total=recalling()) for share in shares]
+def micro_batches_of(setup: Setup) -> list[Batch]:
+    """The first batch as it goes through the network where memory is short."""
+    setup = replace(setup, config=setup.config.model_copy(update={"micro_tokens": 60}))
+    return setup.loader().micro_batches(START)
 
 
 def test_shares_add_up_to_the_whole(
     recipe: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Losses, scores and gradients of three processes' shares are together those of the batch:
-    every mean is divided by what `Batch.total` says of its count."""
+    """Losses, scores and gradients of three processes' shares, and of micro-batches, are together
+    those of the batch: every mean is divided by the `Batch.total` of what it counts."""
     setup = prepare(config(recipe, precision="float32"), corpus)
     monkeypatch.setattr(torch, "rand", lambda count, **place: torch.full((count,), 0.5))
+    shares, micro_batches = shares_of(setup, 3), micro_batches_of(setup)
+    assert len(micro_batches) > 3
     results = []
-    for batches in ([setup.loader().batch(START)], shares_of(setup, 3)):
+    for batches in ([setup.loader().batch(START)], shares, micro_batches):
         model = setup.model().eval()
         sums: Counter[str] = Counter()
         for batch in batches:
@@ -123,11 +112,29 @@ def test_shares_add_up_to_the_whole(
             sums.update({"loss": float(total.detach())})
             sums.update({name: float(value.detach()) for name, value in named.items()})
         results.append((sums, {name: weight.grad for name, weight in model.named_parameters()}))
-    (whole, gradients), (together, added) = results
-    assert together == pytest.approx(whole, rel=1e-4)
+    (whole, gradients), *divided = results
     largest = max(float(gradient.abs().max()) for gradient in gradients.values())
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(added[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
+    for together, added in divided:
+        assert together == pytest.approx(whole, rel=1e-4)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(
+                added[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name
+            )
+
+
+def test_an_evaluation_does_not_depend_on_its_batches(
+    recipe: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each score is the mean over what it counts: masked tokens, pairs, tokens found."""
+    chosen = {"data": {"heldout_share": 0.2}, "budget": {"steps": 1000}, "precision": "float32"}
+    setup = prepare(config(recipe, **chosen), corpus)
+    monkeypatch.setattr(torch, "rand", lambda count, **place: torch.full((count,), 0.5))
+    model = setup.model()
+    heldout = setup.heldout_batches()
+    small = replace(setup, config=setup.config.model_copy(update={"micro_tokens": 60}))
+    assert len(small.heldout_batches()) > 2 * len(heldout)
+    scores = evaluate(model, setup, heldout)
+    assert evaluate(model, small, small.heldout_batches()) == pytest.approx(scores, rel=1e-4)
 
 
 def test_every_weight_is_trained(setup: Setup) -> None:

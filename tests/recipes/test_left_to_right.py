@@ -13,6 +13,7 @@ from bertsmith.errors import ModelError
 from bertsmith.export.huggingface import save_model
 from bertsmith.jobs.fill import fill
 from bertsmith.jobs.pretrain import pretrain
+from bertsmith.jobs.preview import preview
 from bertsmith.jobs.setup import prepare
 from bertsmith.nn.losses import next_token_loss
 from bertsmith.nn.models import MaskedLM
@@ -45,6 +46,15 @@ def test_every_token_is_predicted_from_those_before_it(corpus: Corpus) -> None:
     assert len(positions) == batch.num_tokens - batch.num_sequences
     kept = positions + 1 != last  # its own label is of the text as it was
     assert torch.equal(labels[kept], batch.input_ids[positions + 1][kept])
+
+
+def test_the_preview_shows_the_text_as_it_is(corpus: Corpus, tmp_path: Path) -> None:
+    found = preview(config("left_to_right"), corpus, samples=2, html=tmp_path / "page.html")
+    assert found.rates.keys() == {"measured", "length", "predicted"}
+    assert not found.legend
+    fates = {t.fate for passage in found.passages for line in passage.lines for t in line}
+    assert fates == {"plain", "special"}
+    assert "Above each chosen token" not in (tmp_path / "page.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("network", [{}, {"norm": "pre", "positions": "rotary"}], ids=str)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from bertsmith.config import DataConfig
 from bertsmith.data import rng
+from bertsmith.data.loader import Cursor
 from bertsmith.data.segments import Vocabulary
-from bertsmith.errors import ModelError
+from bertsmith.engine.train import State, Step
+from bertsmith.errors import CorpusError, ModelError
 from bertsmith.export.huggingface import (
     load_encoder,
     load_for_classification,
@@ -19,6 +24,7 @@ from bertsmith.export.huggingface import (
 )
 from bertsmith.export.vectors import read_vectors
 from bertsmith.jobs.pretrain import PretrainResult, pretrain
+from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.setup import prepare
 from bertsmith.jobs.word_vectors import load_word_vectors, similar
 from bertsmith.recipes.word2vec import NOISE_POWER, corrupt
@@ -69,6 +75,22 @@ def test_windows_and_noise_have_the_paper_s_distributions() -> None:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return make_corpus("word2vec", tmp_path_factory.mktemp("corpus") / "c")
+
+
+def test_a_heldout_text_of_frequent_words_alone_is_said(corpus: Corpus, tmp_path: Path) -> None:
+    """Before the run has a folder: it would have no loss to tell."""
+    with pytest.raises(CorpusError, match=r"no word of its held-out text is left"):
+        pretrain(config("word2vec", data={"subsample": 1e-9}), corpus, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_first_step_without_a_word_is_survived(corpus: Corpus, tmp_path: Path) -> None:
+    """All of its words may be frequent ones, and dropped; then nothing of the budget is over."""
+    setup = prepare(config("word2vec", budget={"tokens": 300}), corpus)
+    state = State(Cursor(batch=1), step=1, tokens=0, first_loss=0.0)
+    step = Step(state, 0, {"loss": 0.0}, 1.0, 0.0, is_sound=True, seconds=1.0)
+    with closing(Recorder(setup, tmp_path, [])) as recorder:
+        recorder.step(step)
 
 
 @pytest.mark.parametrize("max_length", [8, 32])

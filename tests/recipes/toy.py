@@ -8,10 +8,11 @@ import numpy as np
 
 from bertsmith.config import RunConfig, resolve
 from bertsmith.recipes.base import find
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.pipeline import FIRST
 from bertsmith.text.sources import Document
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 SUBJECTS, VERBS = ("cat", "dog", "bird", "fox"), ("sees", "hears", "finds")

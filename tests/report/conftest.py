@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .browser import Server
+from browser import Server, serving
 
 Record = dict[str, Any]
 RUN: Record = {
@@ -124,9 +123,5 @@ def scores(labels: Sequence[str] = ("numpy", "torch"), seeds: int = 2) -> Record
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()

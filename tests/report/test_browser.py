@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from bertsmith.report.page import render
+from browser import NEEDS_BROWSER, Server, shown
 
-from .browser import NEEDS_BROWSER, Server, shown
 from .test_page import every_section
 
 pytestmark = NEEDS_BROWSER

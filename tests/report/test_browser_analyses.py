@@ -11,8 +11,7 @@ import pytest
 
 from bertsmith.analysis.attention import MEASURES
 from bertsmith.report.analyses import write_analysis
-
-from .browser import NEEDS_BROWSER, Server, shown
+from browser import NEEDS_BROWSER, Server, shown
 
 pytestmark = NEEDS_BROWSER
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from bertsmith.report import figures
+from bertsmith.report import check, figures, layers, masked
 from bertsmith.report.images import LARGEST_INLINE_SVG, inline_html, svg_text
 from bertsmith.report.style import COLOURS, STRONG, spread_apart
 
@@ -139,6 +140,35 @@ def test_one_count_and_one_seed_is_a_point() -> None:
     svg_text(figure)
 
 
+def test_one_epoch_is_the_only_one_on_its_axis() -> None:
+    figure = figures.epoch_curves({"pre-trained": [[{"epoch": 1, "accuracy": 0.5}]]}, "accuracy")
+    svg_text(figure)
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [1]
+
+
+def test_sentences_are_counted_from_one() -> None:
+    scored = [{"perplexity": 3.0}]
+    data = {"texts": [], "pairs": None, "sentences": scored}
+    (axes,) = masked.figure(data).axes
+    svg_text(axes.figure)
+    low, high = axes.get_ylim()
+    assert [tick for tick in axes.get_yticks() if low <= tick <= high] == [1]
+
+
+def test_tags_and_files_that_begin_with_an_underscore_are_named() -> None:
+    """matplotlib leaves such labels out of a legend that it makes itself."""
+    points = [{"word": "a", "tag": tag, "in": "a b"} for tag in ("_", "_SP", "NOUN")]
+    plane = {"places": [[[0, 1], [1, 0], [2, 2]]], "shares": [[0.5, 0.2]], "points": points}
+    (legend,) = layers.plane_figure(plane).legends
+    assert {text.get_text() for text in legend.get_texts()} == {"_", "_SP", "NOUN", "others"}
+    file = {"file": "a/_train.tsv", "labels": {"x": 1, "y": 2}, "tokens": None}
+    (drawn,) = check._figures([file])
+    named = drawn.figure.axes[0].get_legend()
+    assert named is not None
+    assert [text.get_text() for text in named.get_texts()] == ["_train.tsv"]
+
+
 def test_confusion_matrix_is_shaded_by_row_and_counts_are_written() -> None:
     figure = figures.confusion_matrix([[8, 2], [0, 0]], ["numpy", "torch"], "which?")
     (axes,) = figure.axes
@@ -146,6 +176,24 @@ def test_confusion_matrix_is_shaded_by_row_and_counts_are_written() -> None:
     assert shades(figure) == pytest.approx([0.8, 0.2, 0, 0])
     assert texts(figure) == ["8", "2", "", ""]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["numpy", "torch"]
+
+
+@pytest.mark.parametrize("title", ["from scratch", ""])
+@pytest.mark.parametrize("labels", [("no", "yes"), ("n", "a long name")])
+def test_nothing_of_a_small_matrix_is_cut_off(labels: tuple[str, str], title: str) -> None:
+    figure = figures.confusion_matrix([[9, 1], [2, 3]], labels, title)
+    svg_text(figure)
+    (axes,) = figure.axes
+    width, height = figure.get_size_inches() * figure.dpi
+    parts = axes.findobj(Text)
+    assert {title, "true", "predicted", *labels} <= {part.get_text() for part in parts}
+    for part in parts:
+        if part.get_text():
+            box = part.get_window_extent()
+            assert box.x0 >= -1, part
+            assert box.y0 >= -1, part
+            assert box.x1 <= width + 1, part
+            assert box.y1 <= height + 1, part
 
 
 def test_many_classes_carry_no_text_and_one_class_works() -> None:
@@ -221,3 +269,15 @@ def test_text_can_be_read_in_both_modes(mode: int) -> None:
     for shade in np.linspace(0, 1, 101):
         cell = shade * rgb("heat") + (1 - shade) * rgb("paper")
         assert contrast(cell, rgb("paper" if shade > STRONG else "ink")) >= 3
+
+
+def test_fillings_that_read_alike_have_a_bar_each_and_a_long_text_is_whole() -> None:
+    text = "a long text with its gap near to the end " * 3 + "is [MASK]"
+    gap = [["bank", 0.5], ["bank", 0.2], ["shore", 0.1]]  # with a space before it, and without
+    data = {"pairs": None, "texts": [{"text": text, "gaps": [gap]}], "sentences": []}
+    (axes,) = masked.figure(data).axes
+    assert [bar.get_width() for bar in axes.patches] == [0.1, 0.2, 0.5]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["shore", "bank", "bank"]
+    lines = axes.get_title(loc="left").split("\n")
+    assert " ".join(lines) == text
+    assert max(map(len, lines)) <= masked.TITLE

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from bertsmith.errors import DataError
-from bertsmith.report.finetune import class_scores, write_finetune_report
+from bertsmith.report.finetune import class_scores, thresholds, write_finetune_report
 from bertsmith.report.scores import read_scores
 
 from .conftest import scores
@@ -44,6 +44,12 @@ def test_failed_runs_are_told_and_missing_parts_left_out(tmp_path: Path) -> None
     assert "1 of 4 runs failed to learn: from scratch seed 1." in html
     assert "No epoch was logged." in html
     assert "Classes" not in html
+
+
+def test_thresholds_that_differ_are_each_labels_own() -> None:
+    assert thresholds([0.25], ("no", "yes")) == "0.250"
+    assert thresholds([0.5, 0.5], ("a", "b")) == "0.500"
+    assert thresholds([0.5, 0.5, 0.25], ("a", "b", "c")) == "0.500 (a), 0.500 (b), 0.250 (c)"
 
 
 def test_class_scores_are_those_of_scikit_learn() -> None:

@@ -152,6 +152,13 @@ def test_an_empty_page_and_an_empty_table() -> None:
     Outline(render("t", "s", [Table(("a", "b"), [], "nothing"), KeyValues({})]))
 
 
+def test_a_tiny_number_is_not_nothing() -> None:
+    values = {0.0001: "0.0001", 0.0: "0.000", -2e-8: "-2e-08", 0.00051: "0.001", -1e-16: "0.000"}
+    for value, shown in values.items():
+        html = render("t", "s", [Table(("what", "p"), [("a", value)], "c")])
+        assert f'<td class="number">{shown}</td>' in html
+
+
 def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = write_report(tmp_path / "report.html", "t", "s", every_section())
     assert path.read_text("utf-8").rstrip().endswith("</html>")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
+from bertsmith.tasks import choice, qa
 from bertsmith.tasks.bootstrap import interval_of_ratio, intervals, resample
+from bertsmith.tasks.choice_files import Choice
 from bertsmith.tasks.many_scores import (
     Resampling,
     of_classes,
@@ -20,7 +23,9 @@ from bertsmith.tasks.many_scores import (
 from bertsmith.tasks.metrics import score_binary, score_classes, score_labels, score_numbers
 from bertsmith.tasks.schemes import spans_of
 from bertsmith.tasks.span_scores import score_spans, span_counts
+from bertsmith.tasks.squad import Answer, Question
 from bertsmith.types import FloatArray, IntArray
+from wordpieces import wordpiece
 
 Metric = Callable[[IntArray], dict[str, float]]
 """(the units drawn) -> metrics."""
@@ -56,8 +61,16 @@ def case(name: str) -> tuple[Resampling, Metric]:
             return vars(score_spans(truth[words], said[words], lengths[drawn], names))
 
         return of_spans(*span_counts(truth, said, lengths, names)), metric
-    assert name == "means"
     values = generator.random(count)
+    if name == "clusters":
+        groups = generator.integers(0, 9, count)
+        keys = dict.fromkeys(groups.tolist())
+        parts = [values[groups == key] for key in keys]
+        named = [f"text {key}" for key in groups]
+        return of_means({"f1": values}, named), lambda drawn: {
+            "f1": np.concatenate([parts[at] for at in drawn]).mean()
+        }
+    assert name == "means"
     return of_means({"exact": values, "f1": values**2}), lambda drawn: {
         "exact": values[drawn].mean(),
         "f1": (values[drawn] ** 2).mean(),
@@ -71,6 +84,7 @@ METRICS = {
     "numbers": ("pearson", "spearman"),
     "spans": ("precision", "recall", "f1"),
     "means": ("exact", "f1"),
+    "clusters": ("f1",),
 }
 
 
@@ -89,7 +103,7 @@ def test_many_at_once_are_one_at_a_time(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["binary", "numbers", "spans"])
+@pytest.mark.parametrize("name", ["binary", "numbers", "spans", "clusters"])
 def test_intervals_are_scipy_s(name: str) -> None:
     """Which draws the same units from the same generator."""
     resampling, metric = case(name)
@@ -135,3 +149,39 @@ def test_the_interval_of_a_ratio() -> None:
     assert low == pytest.approx(values.mean() - error, abs=0.05)
     assert high == pytest.approx(values.mean() + error, abs=0.05)
     assert interval_of_ratio(np.array([1, 2, 3]), np.array([2, 4, 6])) == (0.5, 0.5)
+
+
+def test_questions_on_a_text_are_drawn_together() -> None:
+    words = "What is it here Anna buys bread Bela buys water today"
+    tokenizer = wordpiece([words, words.lower()], 60)
+    texts = ("Anna buys bread today", "Bela buys water", "Anna buys bread today")
+    questions = [
+        Question(str(row), "What is it", text, (Answer(text[10:15], 10),))
+        for row, text in enumerate(texts)
+    ]
+    data = qa.TASK.encode(questions, tokenizer, 48, questions)
+    lengths = [len(example.input_ids) for example in data.examples]
+    assert len(lengths) == 3
+    outputs = np.random.default_rng(0).normal(size=(sum(lengths), 2))
+    model: Any = None  # outputs are all that is asked for
+    ours = qa.TASK.resampling(model, data, outputs)
+    assert ours.units == 2
+    each = np.split(outputs, np.cumsum(lengths)[:-1])
+    alone = [
+        qa.TASK.assess(model, qa.TASK.encode([one], tokenizer, 48, [one]), own).f1
+        for one, own in zip(questions, each, strict=True)
+    ]
+    assert len(set(alone)) > 1
+    drawn = ours.scores(np.array([[1, 1], [2, 0], [0, 2]]))["f1"]
+    assert drawn == pytest.approx([np.mean(alone), (alone[0] + alone[2]) / 2, alone[1]])
+
+    choices = [
+        Choice(text, "What is it", ("bread", "water"), 0)
+        for text in ("", texts[0], texts[1], texts[0], " ")
+    ]
+    chosen = choice.TASK.encode(choices, tokenizer, 48, choices)
+    scores = np.array([1, 0, 1, 0, 0, 1, 0, 1, 1, 0], dtype=float)[:, None]
+    ours = choice.TASK.resampling(model, chosen, scores)
+    assert ours.units == 4  # those without a text are each by themselves
+    drawn = ours.scores(np.array([[1, 1, 1, 1], [0, 2, 1, 1], [4, 0, 0, 0]]))["accuracy"]
+    assert drawn == pytest.approx([3 / 5, 3 / 6, 1])

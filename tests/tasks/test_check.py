@@ -7,16 +7,8 @@ import pytest
 
 from bertsmith.errors import DataError
 from bertsmith.tasks import choice, classify, multilabel, qa, regress, tagging
-from bertsmith.tasks.check import (
-    Finding,
-    Item,
-    Place,
-    balance,
-    measure,
-    overlap,
-    rare,
-    repeats,
-)
+from bertsmith.tasks.check import balance, measure, overlap, rare, repeats
+from bertsmith.tasks.findings import Finding, Item, Place
 from bertsmith.tasks.guess import guess
 from bertsmith.tasks.tables import Columns, Labelled
 from wordpieces import wordpiece
@@ -207,6 +199,15 @@ def test_what_is_read_in_windows_is_not_cut(tmp_path: Path) -> None:
         data: Labelled[Any] = task.read(path)
         _, found = measure(task, data, task.items(data.rows), tokenizer, 12)
         assert [(one.kind, lines(one)) for one in found] == [(kind, where)]
+
+
+def test_a_long_question_is_cut_however_short_its_text_is(tmp_path: Path) -> None:
+    tokenizer = wordpiece(["one two three four", RIVER], 80)
+    questions = [asked("long", "one " * 70, ("Rhine", 4)), asked("short", "one", ("Rhine", 4))]
+    data = qa.TASK.read(write_squad(tmp_path / "a.json", (RIVER, questions)))
+    _, found = measure(qa.TASK, data, qa.TASK.items(data.rows), tokenizer, 384)
+    assert [(one.kind, lines(one)) for one in found] == [("too long", [["long"]])]
+    assert found[0].what == "are shortened to at most 64 tokens; their texts are read whole"
 
 
 @pytest.mark.parametrize(

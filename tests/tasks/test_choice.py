@@ -34,6 +34,9 @@ def test_swag_mctest_and_json_lines(tmp_path: Path) -> None:
     swag = tmp_path / "s.csv"
     swag.write_text(f'{SWAG}\n0,v,1,x,"A man, old.",He,gold,a,b,c,d,2\n')
     assert read(swag) == [Choice("A man, old.", "He", ("a", "b", "c", "d"), 2, line=2)]
+    swag.write_text("label,ending1,ending0,sent1,sent2\n0,0,1,What is one more than none?,It is\n")
+    assert read(swag)[0].options == ("1", "0")  # by their numbers; the label is no option's text
+    assert read(swag)[0].right == 0
     first, second, third, fourth = read(write_mctest(tmp_path))
     assert first == Choice(
         "He ran.\nIt rained.", "What fell?", ("rain", "snow", "sun", "he"), 0, "one", 1
@@ -56,6 +59,11 @@ def test_swag_mctest_and_json_lines(tmp_path: Path) -> None:
     ("name", "text", "expected"),
     [
         ("a.csv", "sent1,sent2,label\n", "no columns ending0"),
+        (
+            "a.csv",
+            "sent1,sent2,ending0,ending1,ending1,label\na,b,c,d,e,0\n",
+            "2 columns are named 'ending1'",
+        ),
         ("a.csv", "a,ending0,ending1\n", "no column 'sent1', 'sent2', 'label'"),
         (
             "a.csv",
@@ -110,7 +118,7 @@ def test_options_share_a_batch_and_are_chosen_among_each_other() -> None:
     owners = np.repeat(np.arange(20), np.diff(data.groups))
     loader = Loader(data.source, 64 * 4, seed=0, batch_sequences=4)
     seen: list[int] = []
-    for _, batch in zip(range(5), (batch for _, batch in loader.stream()), strict=False):
+    for _, (_, [batch]) in zip(range(5), loader.stream(), strict=False):
         drawn = [int(owners[index]) for index in batch.indices]
         assert all((owners == owner).sum() == drawn.count(owner) for owner in drawn)
         seen += drawn

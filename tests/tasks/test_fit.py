@@ -11,11 +11,11 @@ from torch.nn import functional
 from bertsmith.config import ModelConfig
 from bertsmith.data.pack import collate
 from bertsmith.engine.optim import Optimizer
-from bertsmith.nn.models import SequenceClassifier
+from bertsmith.nn.models import SequenceClassifier, place
 from bertsmith.tasks import classify, multilabel, regress
 from bertsmith.tasks.base import Encoded
 from bertsmith.tasks.fit import Keeper, Progress, batch_loss, evaluate, fit, predict
-from bertsmith.tasks.metrics import ClassMetrics
+from bertsmith.tasks.metrics import ClassMetrics, NumberMetrics
 from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.sequences import SequenceTask, Target
 from bertsmith.types import Example
@@ -202,3 +202,12 @@ def test_words_that_no_text_has_keep_their_vectors() -> None:
     after = weights_of(model)["encoder.embeddings.word.weight"]
     is_same = (before == after).all(dim=1)
     assert is_same.tolist() == [True] * 7 + [False] * 33
+
+
+def test_numbers_far_from_0_are_learnt_in_bfloat16() -> None:
+    some = [replace(one, label=2000.0 + (one.label == 1)) for one in examples(256)]
+    model = classifier(1)
+    place(model, torch.device("cpu"), torch.bfloat16)
+    result = fit(regress.TASK, model, data(some), data(some), PROTOCOL, seed=0)
+    assert isinstance(result.metrics, NumberMetrics)
+    assert result.metrics.pearson > 0.5  # rounded to 2000, all answers were the same

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,8 +126,12 @@ def test_the_metrics_are_the_official_ones() -> None:
     assert task.score(run) == pytest.approx(np.mean(correlations))
     task = BY_NAME["MNLI"]
     assert task.scores({"accuracy": 0.8}) == {"accuracy": 0.8}
-    run = {"accuracy": 0.8, "also": {"mismatched": {"accuracy": 0.6}}}
+    run: dict[str, Any] = {"accuracy": 0.8, "also": {"mismatched": {"accuracy": 0.6}}}
     assert task.scores(run) == {"accuracy": 0.8, "mismatched accuracy": 0.6}
+    assert task.intervals(run) == {}
+    run |= {"intervals": {"accuracy": [0.7, 0.9]}}
+    run["also"]["mismatched"]["intervals"] = {"accuracy": [0.5, 0.7]}
+    assert task.intervals(run) == {"accuracy": [0.7, 0.9], "mismatched accuracy": [0.5, 0.7]}
     assert task.score(run) == pytest.approx(0.7)
 
 

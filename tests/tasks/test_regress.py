@@ -42,6 +42,8 @@ def test_what_is_no_number_is_told_with_its_line(tmp_path: Path, value: Any) -> 
 def test_nothing_to_learn() -> None:
     with pytest.raises(DataError, match=r"f: one number only: every text has 1\.0"):
         TASK.names([TextRow("a", None, "1.0"), TextRow("b", None, "1.0")], "f", "score")
+    with pytest.raises(DataError, match="one number only"):
+        TASK.names([TextRow("a", None, "0.0"), TextRow("b", None, "-0.0")], "f", "score")
     for ask in (lambda: TASK.names([], "f", "score"), lambda: TASK.targets([], [], "f", "f")):
         with pytest.raises(DataError, match="f: no rows"):
             ask()
@@ -68,6 +70,14 @@ def test_predictions_that_hardly_vary_are_one_answer() -> None:
     assert score_numbers(truth, 4.5 + truth / 1000).single_answer
     assert not score_numbers(truth, 4.5 + truth / 10).single_answer
     assert not score_numbers(np.ones(3), np.ones(3)).single_answer
+
+
+@pytest.mark.parametrize("number", [0.1, 0.7, -1e9 / 3, 1e-20])
+def test_a_constant_truth_correlates_with_nothing(number: float) -> None:
+    """Its standard deviation need not be 0: that of three times 0.1 is 1e-17."""
+    truth, predicted = np.full(3, number), np.arange(3.0)
+    metrics = score_numbers(truth, predicted)
+    assert (metrics.pearson, metrics.spearman, metrics.spread) == (0.0, 0.0, 1.0)
 
 
 def test_the_answer_is_the_number() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -11,13 +12,16 @@ from bertsmith.errors import ConfigError
 from bertsmith.tasks import spans
 from bertsmith.tasks.spans import (
     EncodedQuestions,
+    Window,
     best_windows,
     encode_questions,
     find_spans,
     window_begins,
 )
 from bertsmith.tasks.squad import Answer, Question
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
+from bertsmith.types import Example
 from wordpieces import wordpiece
 
 from .squad_files import RIVER
@@ -78,6 +82,16 @@ def test_windows_cover_a_text_and_each_token_is_judged_once(
     assert (judged == 1).all()
     assert begins[-1] + room >= length
     assert all(later - earlier == min(stride, room) for earlier, later in pairwise(begins))
+
+
+def test_a_book_is_cut_into_windows_in_bounded_memory() -> None:
+    begins = window_begins(100_000, 370, 128)
+    tracemalloc.start()
+    judged = sum(int(own.sum()) for own in best_windows(100_000, begins, 370))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert judged == 100_000
+    assert peak < 1 << 20
 
 
 def test_a_token_is_judged_where_it_has_most_context() -> None:
@@ -172,3 +186,20 @@ def test_a_question_that_is_too_long_is_counted_and_an_empty_text_has_no_answer(
     assert (found[1].best.text, found[1].null_difference) == ("", np.inf)
     with pytest.raises(ConfigError, match="4 tokens hold no question and text"):
         encode_questions([long], tokenizer, 4, 2, labelled=False)
+
+
+def test_the_best_span_is_the_same_however_many_are_asked_for() -> None:
+    context = "\n\n\nParis"
+    question = Question("1", "q", context, (Answer("Paris", 3),))
+    offsets = np.array([[0, 1], [1, 2], [2, 3], [3, 8]])
+    data = EncodedQuestions(
+        [Example(np.arange(7), np.zeros(7, dtype=np.int64))],
+        [False],
+        np.array([7]),
+        questions=[question],
+        windows=[Window(0, 2, offsets, np.ones(4, dtype=np.bool_))],
+    )
+    outputs = np.array([0, 0, 5, 5, 5, 1, 0.0])[:, None].repeat(2, axis=1)
+    (one,), (several,) = (find_spans(data, outputs, best=best) for best in (1, 20))
+    assert one.best == several.best
+    assert one.best.text == "Paris"

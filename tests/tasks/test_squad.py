@@ -115,7 +115,10 @@ def paragraph(**changes: Any) -> dict[str, Any]:
         (paragraph(question=" "), r"\(id 1\): an empty question"),
         (paragraph(question="\ud800"), "half a surrogate pair"),
         (paragraph(answers=None), "answers is no list but null"),
-        (paragraph(answers=[{"text": "a"}]), r"answers\[0\]: answer_start is missing"),
+        (
+            paragraph(answers=[{"text": "a"}]),
+            r": data\[0\]\.paragraphs\[0\]\.qas\[0\]\.answers\[0\] \(id 1\): answer_start is miss",
+        ),
         (paragraph(answers=[{"text": "a", "answer_start": "0"}]), "answer_start is '0'"),
         (paragraph(answers=[{"text": " ", "answer_start": 0}]), "an empty answer"),
         (paragraph(answers=[], is_impossible=False), "has no answer, and is_impossible is false"),
@@ -140,12 +143,23 @@ def test_files_that_are_no_questions(tmp_path: Path) -> None:
     )
     two = {"data": paragraph()["data"] * 2}
     (tmp_path / "two.json").write_text(json.dumps(two))
+    row = {"question": "a", "context": "b", "answers": []}
+    rows = [row, row, row | {"id": 2}]
+    (tmp_path / "two.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    empty = {"text": ["b", ""], "answer_start": [0, 0]}
+    (tmp_path / "answer.jsonl").write_text(json.dumps(row | {"answers": empty}))
     for name, expected in (
         ("latin.json", r"latin\.json:2: not UTF-8 \(byte 6 of the line is 0xe9\)"),
         ("zero.json", r"zero\.json:2: a binary file"),
         ("b.txt", r"no file of questions has the suffix '\.txt'"),
         ("l.jsonl", r"l\.jsonl:2: no 'context'"),
-        ("two.json", "two questions have the id '1'"),
+        (
+            "two.json",
+            r"two\.json: data\[1\]\.paragraphs\[0\]\.qas\[0\]: two questions have the id '1', this "
+            r"one and that at data\[0\]\.paragraphs\[0\]\.qas\[0\]",
+        ),
+        ("two.jsonl", r"two\.jsonl:3: two questions have the id '2', this one and that at .*:2;"),
+        ("answer.jsonl", r"answer\.jsonl:1: answers\[1\] \(id 1\): an empty answer"),
         ("none.json", "no such file"),
     ):
         with pytest.raises(DataError, match=expected):

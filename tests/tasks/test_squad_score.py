@@ -97,8 +97,15 @@ def test_the_null_score_is_held_against_a_threshold_that_may_be_tuned() -> None:
     assert always.single_answer
     assert not tuned.single_answer
     assert [row[:2] for row in always.by_length] == [("1", 2)]
+    silent = score_answers(questions[2:], said[2:], nulls[2:], tune=True)
+    assert (silent.f1, silent.single_answer) == (1.0, False)  # there is nothing else to be said
     only = score_answers(questions[:2], said[:2], nulls[:2], tune=True)
     assert (only.null_threshold, only.no_answer, only.f1) == (None, None, 0.5)
+
+
+def test_questions_on_nothing_are_left_out_of_the_choice_of_a_threshold() -> None:
+    nulls = np.array([np.inf, -1.0, np.inf])
+    assert best_threshold(np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0]), nulls) == -1.0
 
 
 @given(

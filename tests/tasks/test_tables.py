@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertsmith.errors import BertsmithError
+from bertsmith.errors import BertsmithError, DataError
 from bertsmith.tasks.tables import Columns, TextRow, open_table, read_table
 
 
@@ -188,6 +188,24 @@ def test_a_misnamed_column_or_file_is_recognised(tmp_path: Path) -> None:
         read(tmp_path / "trian.csv")
     with pytest.raises(BertsmithError, match="a folder"):
         read(tmp_path)
+
+
+def test_a_text_a_line_has_no_columns_to_choose(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a\nb\n")
+    for columns in (Columns(text="2"), Columns(pair="b")):
+        with pytest.raises(DataError, match=r"a\.txt: a text a line has no columns; leave out"):
+            open_table(path, columns, labelled=False)
+    assert [row.text for row in open_table(path, Columns(), labelled=False).rows] == ["a", "b"]
+
+
+def test_one_column_is_not_two_things(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("title,text,topic\na,b,c\n")
+    for columns, role in ((Columns(pair="text"), "pair"), (Columns("2", label="2"), "label")):
+        with pytest.raises(DataError, match=rf"a\.csv: column 'text' is the text and the {role}"):
+            open_table(path, columns, labelled=True)
+    assert read(path, "title", "text")[0][:3] == ("a", "b", "c")
 
 
 def test_an_endless_line_is_refused_in_bounded_memory(tmp_path: Path) -> None:

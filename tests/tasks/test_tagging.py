@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from bertsmith.config import ModelConfig
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn import features
+from bertsmith.nn.crf import CRF
 from bertsmith.nn.features import tagger_of
 from bertsmith.tasks.conll import read_sentences
 from bertsmith.tasks.fit import evaluate, fit, predict
@@ -145,6 +146,24 @@ def test_an_answer_is_the_same_alone_in_any_batch_and_by_windows(
             assert answer.tags == expected.tags
             assert len(answer.tags) == len(row.words)
             assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("column", ["2", "3"], ids=["plain", "spans"])
+def test_a_score_is_one_search_of_a_crf_and_no_probabilities(
+    column: str, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = read(tmp_path, corpus(20), Columns(label=column))
+    task = tagging(crf=True).suited(train)
+    data = task.encode(train.rows, tokenizer, 32, task.truths(train, task.names, "f"))
+    model = task.network(config(tokenizer), len(task.names), 0.1).eval()
+    outputs = predict(model, data.examples, data.output_rows)
+    searches, search = [], CRF.viterbi
+    monkeypatch.setattr(CRF, "viterbi", lambda *given: searches.append(1) or search(*given))
+    monkeypatch.delattr(CRF, "marginals")
+    task.assess(model, data, outputs)
+    task.resampling(model, data, outputs)
+    task.assess_each(model, data, outputs, task.names)
+    assert len(searches) == 3
 
 
 def test_plain_tags_are_scored_as_classes(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.sentences import sentence_of
 from bertsmith.tasks.windows import CONTEXT, encode_sentences, windows
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 WORDS = "the cat sat on the mat and the dog ran after a cat in the rain was it so"

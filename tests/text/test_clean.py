@@ -77,3 +77,9 @@ def test_control_characters_are_removed_and_counted() -> None:
     sentences, removed = clean_document("a\x01b\x7f c\ufeff.")
     assert sentences == ["ab c."]
     assert removed.control_characters == 3
+
+
+@pytest.mark.parametrize("before", ["", "\u00e9 "])
+def test_a_line_of_exclamation_marks_takes_no_longer_than_another(before: str) -> None:
+    text = before + "!" * 1_000_000 + "x"  # hours, where each is looked at as a beginning
+    assert split_sentences(text) == [text]

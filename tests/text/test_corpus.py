@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertsmith.errors import CorpusError, DataError
-from bertsmith.text import corpus as corpus_module
+from bertsmith.text import corpus_building
 from bertsmith.text.clean import clean_document
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.duplicates import HashSet, hash_texts
 from bertsmith.text.report import corpus_report
 from bertsmith.text.sources import Document
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 
@@ -80,8 +83,8 @@ def test_a_corpus_holds_the_tokens_of_its_sentences(tmp_path: Path, tokenizer: T
 def test_no_one_sees_how_it_was_built(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus_module, "SHARD_CHARS", 1000)
-    monkeypatch.setattr(corpus_module, "CHUNK_CHARS", 300)
+    monkeypatch.setattr(corpus_building, "SHARD_CHARS", 1000)
+    monkeypatch.setattr(corpus_building, "CHUNK_CHARS", 300)
     texts = [document(seed % 90) for seed in range(100)]
     path = write_jsonl(tmp_path / "a.jsonl", texts)
     one = build_corpus([path], tokenizer, tmp_path / "one", workers=1)
@@ -102,15 +105,15 @@ def test_no_one_sees_how_it_was_built(
 def test_an_interrupted_build_goes_on(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    monkeypatch.setattr(corpus_module, "SHARD_CHARS", 1000)
-    monkeypatch.setattr(corpus_module, "CHUNK_CHARS", 300)
+    monkeypatch.setattr(corpus_building, "SHARD_CHARS", 1000)
+    monkeypatch.setattr(corpus_building, "CHUNK_CHARS", 300)
     texts = [document(seed % 35) for seed in range(40)]
     path = write_jsonl(tmp_path / "a.jsonl", texts)
     whole = build_corpus([path], tokenizer, tmp_path / "whole", workers=1)
     assert len(whole.shards) > 5
     out = tmp_path / "broken"
     shards = 0
-    write = corpus_module.ShardWriter.write
+    write = corpus_building.ShardWriter.write
 
     def failing(self: object, pending: object) -> None:
         nonlocal shards
@@ -120,7 +123,7 @@ def test_an_interrupted_build_goes_on(
         write(self, pending)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_module.ShardWriter, "write", failing)
+        patch.setattr(corpus_building.ShardWriter, "write", failing)
         with pytest.raises(KeyboardInterrupt):
             build_corpus([path], tokenizer, out, workers=1)
     with pytest.raises(CorpusError, match="not finished"):
@@ -160,9 +163,11 @@ def test_a_build_killed_at_any_moment_goes_on(tmp_path: Path, tokenizer: Tokeniz
     path = write_jsonl(tmp_path / "a.jsonl", texts)
     tokenizer.save(tmp_path / "tokenizer")
     program = (
-        "import sys; from bertsmith.text import corpus; from bertsmith.text.tokenizer import *\n"
-        "corpus.SHARD_CHARS = 2**18; corpus.CHUNK_CHARS = 2**16\n"
-        "corpus.build_corpus([sys.argv[1]], Tokenizer.load(sys.argv[2]), sys.argv[3], workers=2)\n"
+        "import sys; from bertsmith.text import corpus_building; "
+        "from bertsmith.text.tokenizer import Tokenizer\n"
+        "corpus_building.SHARD_CHARS = 2**18; corpus_building.CHUNK_CHARS = 2**16\n"
+        "corpus_building.build_corpus("
+        "[sys.argv[1]], Tokenizer.load(sys.argv[2]), sys.argv[3], workers=2)\n"
     )
 
     def start(out: str) -> subprocess.Popen[bytes]:
@@ -171,7 +176,7 @@ def test_a_build_killed_at_any_moment_goes_on(tmp_path: Path, tokenizer: Tokeniz
 
     killed = start("killed")
     progress = tmp_path / "killed" / "progress.json"
-    deadline, workers = time.monotonic() + 60, []
+    deadline, workers = time.monotonic() + 200, []
     while time.monotonic() < deadline and killed.poll() is None:
         if progress.is_file() and '"tokens"' in progress.read_text():
             workers = psutil.Process(killed.pid).children(recursive=True)
@@ -197,6 +202,14 @@ def test_damage_is_seen(tmp_path: Path, tokenizer: Tokenizer) -> None:
     (folder / "tokens.bin").write_bytes(tokens[:10] + b"\x09" + tokens[11:])
     with pytest.raises(CorpusError, match="shard 0 is damaged"):
         Corpus.open(folder).verify()
+    (folder / "tokens.bin").write_bytes(tokens)
+    Corpus.open(folder).verify()
+    for name in ("sentence_offsets.bin", "document_offsets.bin", "unigram_counts.npy"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-8] + b"\x07" + content[-7:])
+        with pytest.raises(CorpusError, match=name):
+            Corpus.open(folder).verify()
+        (folder / name).write_bytes(content)
     (folder / "tokens.bin").write_bytes(tokens[:-2])
     with pytest.raises(CorpusError, match=r"tokens\.bin: missing or cut"):
         Corpus.open(folder)
@@ -230,6 +243,56 @@ def test_a_build_killed_at_its_first_write_can_be_done_again(
     (tmp_path / "c" / ".manifest.json.4711.tmp").write_text("{")
     build_corpus([Document(document(1))], tokenizer, tmp_path / "c", workers=1)
     assert not list((tmp_path / "c").glob(".*"))
+
+
+def test_stopping_when_all_is_written_leaves_the_corpus(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(folder: Path) -> None:
+        (folder / "progress.json").unlink()
+        raise KeyboardInterrupt
+
+    path = write_jsonl(tmp_path / "a.jsonl", [document(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus_building, "_remove_scaffolding", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            build_corpus([path], tokenizer, tmp_path / "c")
+    build_corpus([path], tokenizer, tmp_path / "c").verify()
+    assert not list((tmp_path / "c").glob("document_hashes.*"))
+
+
+def test_two_builds_in_one_folder_would_destroy_it(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """The same command again, while the first still runs."""
+
+    def documents() -> Iterator[Document]:
+        yield Document(document(1))
+        with pytest.raises(CorpusError, match="another process is writing here; wait for it"):
+            build_corpus([Document(document(1))], tokenizer, tmp_path / "c")
+        yield Document(document(2))
+
+    assert build_corpus(documents(), tokenizer, tmp_path / "c").num_documents == 2
+
+
+def test_going_on_tells_how_far_it_has_read(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_building, "SHARD_CHARS", 1000)
+    monkeypatch.setattr(corpus_building, "CHUNK_CHARS", 300)
+    texts = [Document(document(seed)) for seed in range(40)]
+
+    def stop(done: int, total: int) -> None:
+        if done > 5000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_corpus(texts, tokenizer, tmp_path / "c", workers=1, progress=stop)
+    told: list[int] = []
+    build_corpus(
+        texts, tokenizer, tmp_path / "c", workers=1, progress=lambda at, _: told.append(at)
+    )
+    assert told[0] < 2000
+    assert told == sorted(told)
+    assert told[-1] == sum(len(text.text) for text in texts)
 
 
 def test_text_without_words_leaves_nothing_behind(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -295,7 +358,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path, tokenizer: Tokenizer) -> N
     tokenizer.save(tmp_path / "tokenizer")
     script = tmp_path / "script.py"
     script.write_text(
-        "from bertsmith.text.corpus import build_corpus\n"
+        "from bertsmith.text.corpus_building import build_corpus\n"
         "from bertsmith.text.tokenizer import Tokenizer\n"
         f"loaded = Tokenizer.load({str(tmp_path / 'tokenizer')!r})\n"
         f"corpus = build_corpus([{str(path)!r}], loaded, {str(tmp_path / 'c')!r}, workers=2)\n"

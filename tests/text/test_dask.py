@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bertsmith.cli import main
-from bertsmith.text import chunks, corpus
+from bertsmith.errors import CorpusError
+from bertsmith.text import chunks, corpus_building
 from bertsmith.text.corpus import Corpus
 from wordpieces import wordpiece
 
@@ -56,7 +57,7 @@ def build(text: Path, tokenizer: Path, out: Path, *more: str) -> int:
 def test_a_cluster_makes_the_same_corpus(
     text: Path, tokenizer: Path, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "CHUNK_CHARS", 300)  # many tasks
+    monkeypatch.setattr(corpus_building, "CHUNK_CHARS", 300)  # many tasks
     assert build(text, tokenizer, tmp_path / "dask", "--dask", scheduler) == 0
     assert build(text, tokenizer, tmp_path / "here", "--workers", "1") == 0
     there, here = Corpus.open(tmp_path / "dask"), Corpus.open(tmp_path / "here")
@@ -97,5 +98,5 @@ def test_without_dask_it_says_what_to_install(
 
 def test_another_tokenizer_in_the_folder_is_refused(tokenizer: Path) -> None:
     """As on a worker that does not see the builder's disk."""
-    with pytest.raises(corpus.CorpusError, match="let all workers see the same folders"):
+    with pytest.raises(CorpusError, match="let all workers see the same folders"):
         chunks.encode_chunk(chunks.Chunk(["a text"], [False]), tokenizer, "another")

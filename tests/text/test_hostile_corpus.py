@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bertsmith.errors import CorpusError
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import Document
-from bertsmith.text.tokenizer import train_tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from limits import bomb, little_memory
 
 Change = Callable[[dict[str, Any]], object]

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertsmith.errors import BertsmithError, ConfigError, DataError
+from bertsmith.text.encoding import CachedEncoder
 from bertsmith.text.lexicon import Lexicon, read_phrases
-from bertsmith.text.tokenizer import Kind, Tokenizer, train_tokenizer
-from bertsmith.text.words import SentenceEncoder
+from bertsmith.text.pipeline import Kind
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 TEXT = "New York is large, Newark is not. I love New York-style bagels. 我爱北京大学的北京。"
@@ -51,7 +53,7 @@ def test_as_by_hand(ids: list[int], phrases: list[list[int]], random: object) ->
 
 
 def found(tokenizer: Tokenizer, lexicon: Lexicon) -> list[str]:
-    encoded = SentenceEncoder(tokenizer).encode([TEXT])
+    encoded = CachedEncoder(tokenizer).encode([TEXT])
     inside = lexicon.inside(encoded.ids, encoded.word_starts)
     units = np.split(encoded.ids, np.flatnonzero(~inside)[1:])
     begins = np.flatnonzero(~inside)
@@ -80,7 +82,7 @@ def test_in_bytes_a_phrase_after_a_space_is_found_too(tmp_path: Path) -> None:
 
 
 def test_files_are_read_as_texts_are(tmp_path: Path) -> None:
-    content = "a b\t1\n\n  c d  \r\n"
+    content = "a  b\t1\n\n  c\u00a0d  \r\n"
     (tmp_path / "a.txt").write_bytes(content.encode())
     with gzip.open(tmp_path / "a.txt.gz", "wb") as file:
         file.write(content.encode())

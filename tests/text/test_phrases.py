@@ -11,7 +11,8 @@ import pytest
 
 from bertsmith.errors import CorpusError
 from bertsmith.text import phrases as phrases_module
-from bertsmith.text.corpus import Corpus, build_corpus
+from bertsmith.text.corpus import Corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.lexicon import Lexicon
 from bertsmith.text.phrases import BUCKETS, FoundPhrases, find_phrases, write_phrases
 from bertsmith.text.sources import Document

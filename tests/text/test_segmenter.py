@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertsmith.errors import BertsmithError, ConfigError, CorpusError, DataError
-from bertsmith.text.corpus import build_corpus
+from bertsmith.text.corpus_building import build_corpus
+from bertsmith.text.encoding import CachedEncoder
+from bertsmith.text.pipeline import Kind
 from bertsmith.text.segmenter import load_segmenter, word_of_character
 from bertsmith.text.sources import Document
-from bertsmith.text.tokenizer import Kind, Tokenizer, train_tokenizer
-from bertsmith.text.words import SentenceEncoder
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 WORDS = ["北京", "大学", "北京大学", "生活", "大学生", "hello", "new york"]
@@ -65,9 +67,9 @@ def tokenizer(kind: Kind = "wordpiece") -> Tokenizer:
 
 def test_words_are_the_segmenter_s(name: str) -> None:
     cut = load_segmenter(f"{name}:cut")
-    encoder = SentenceEncoder(tokenizer(), cut)
+    encoder = CachedEncoder(tokenizer(), cut)
     encoded = encoder.encode([TEXT, "", "北京"])
-    plain = SentenceEncoder(tokenizer()).encode([TEXT, "", "北京"])
+    plain = CachedEncoder(tokenizer()).encode([TEXT, "", "北京"])
     assert encoded.ids.tolist() == plain.ids.tolist()
     assert encoded.lengths.tolist() == plain.lengths.tolist()
     assert encoded.lengths.tolist()[1:] == [0, 2]
@@ -81,7 +83,7 @@ def test_words_are_the_segmenter_s(name: str) -> None:
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "characters"])
 def test_ids_never_change(kind: Kind, name: str) -> None:
     trained = tokenizer(kind)
-    encoder = SentenceEncoder(trained, load_segmenter(f"{name}:cut"))
+    encoder = CachedEncoder(trained, load_segmenter(f"{name}:cut"))
     encoded = encoder.encode([TEXT])
     assert encoded.ids.tolist() == trained.encode(TEXT, add_special_tokens=False).ids
     assert encoded.word_starts[0]

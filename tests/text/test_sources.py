@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.text.docstrings import docstrings
+from bertsmith.text.docstrings import _docs_in, docstrings
 from bertsmith.text.lines import MAX_LINE_BYTES
 from bertsmith.text.sources import (
     DocumentReader,
@@ -91,6 +91,8 @@ def test_a_cut_archive_is_named(tmp_path: Path, suffix: str) -> None:
         ("a.txt", b"ok\nfine\nl\xe9on\n", r"a\.txt:3: not UTF-8 \(byte 2 .* 0xe9"),
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', r"a\.jsonl:2: not JSON"),
         ("a.jsonl", b'{"text": "a"}\n{"title": "b"}\n', r"a\.jsonl:2: no \"text\".*'title'"),
+        ("a.jsonl", b'{"%s": 1}' % (b"k" * 9999), r"this record; it has 'k{37}\.{3}'; "),
+        ("a.jsonl", b'{"text": null}\n', r'the "text" of this record is null, no string; write'),
         ("a.jsonl", b'["text"]\n', r"a\.jsonl:1: no \"text\""),
         ("a.jsonl", b'{"text": "\\ud800 half"}\n', r"a\.jsonl:1: half a surrogate"),
         ("a.txt", b"x" * (MAX_LINE_BYTES + 1), r"a\.txt:1: a line longer than 16 MiB"),
@@ -104,6 +106,22 @@ def test_bad_files_are_refused_in_one_line(
     with pytest.raises(DataError, match=message) as caught:
         texts(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_long_window_is_not_damage(tmp_path: Path) -> None:
+    """Large public sets are compressed so, and zstd itself refuses them without --long."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=28, enable_ldm=True)
+    stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    path = write(tmp_path / "a.txt.zst", stream.compress(b"Some text.\n") + stream.flush())
+    with pytest.raises(DataError, match="window of more than 128 MiB; unpack it"):
+        texts(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"is no regular file.*; write it to a file first"):
+        expand_paths([tmp_path / "pipe"])
 
 
 def test_a_json_line_may_be_some_megabytes(tmp_path: Path) -> None:
@@ -148,6 +166,27 @@ def test_the_reader_says_what_it_has_read(tmp_path: Path) -> None:
     assert len(list(reader)) == len(list(reader)) == 1
     assert reader.bytes_read == reader.total_bytes == path.stat().st_size
     assert [summary.documents for summary in reader.summaries] == [1]
+
+
+def test_empty_files_among_others_are_told_of(tmp_path: Path) -> None:
+    for name, text in (("a.txt", ""), ("b.txt", "One line of it.\n"), ("c.jsonl", "\n")):
+        (tmp_path / name).write_text(text)
+    reader = DocumentReader([tmp_path])
+    assert [document.text for document in reader] == ["One line of it.\n"]
+    assert [summary.documents for summary in reader.summaries] == [0, 1, 0]
+    (tmp_path / "b.txt").write_text(" \n")
+    with pytest.raises(DataError, match=r"a\.txt: no text, nor in any other; name files"):
+        list(reader)
+
+
+def test_docstrings_that_are_added_by_a_call(tmp_path: Path) -> None:
+    text = "What it does, in so many words. " * 4
+    (tmp_path / "docs.py").write_text(
+        f"add_docstr(torch.sum, {text!r})\nadd_newdoc('numpy', 'mean', {text!r})\n"
+        "add_docstr(**all)\n"
+    )
+    found = [*_docs_in(tmp_path / "docs.py", "docs")]
+    assert found == [("torch.sum", text.strip()), ("numpy.mean", text.strip())]
 
 
 def test_python_documents_itself() -> None:

@@ -15,6 +15,9 @@ from bertsmith.text.split import split_words
         ("don’t -- AT&T and/or a_b", "don|’t|--|AT&T|and/or|a_b"),
         ("東京は far", "東|京|は|far"),
         ("naïve e\u0301te\u0301 हिन्दी", "naïve|e\u0301te\u0301|हिन्दी"),
+        ("the U.S.A won, J.R.R.Tolkien.", "the|U.S.A|won|,|J.R.R.Tolkien|."),
+        ("می\u200cخواهم ශ්\u200dරී co\u00adoperate", "می\u200cخواهم|ශ්\u200dරී|co\u00adoperate"),
+        ("\u2764\ufe0f\u2764\ufe0flove", "\u2764\ufe0f\u2764\ufe0f|love"),
         ("  \u200b\n", ""),
     ],
 )

@@ -9,7 +9,8 @@ import transformers
 
 from bertsmith.errors import ConfigError
 from bertsmith.text.symbols import count_symbols, symbol_tokenizer, symbols_of
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from wordpieces import wordpiece
 
 WORDS = "the cat sat on a mat and their dog ran after it in rain"

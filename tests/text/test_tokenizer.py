@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -15,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bertsmith.errors import ConfigError, TokenizerError
-from bertsmith.text.pipeline import Kind
+from bertsmith.text.encoding import CachedEncoder
+from bertsmith.text.pipeline import SPECIAL_TOKENS, Kind, SpecialTokens
 from bertsmith.text.report import tokenizer_report
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
-from bertsmith.text.words import SentenceEncoder
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 KINDS: tuple[Kind, ...] = ("wordpiece", "bpe", "unigram", "words", "characters")
 TRICKY = [
@@ -139,6 +141,16 @@ T5: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_roberta_s_template_with_another_mask(tmp_path: Path) -> None:
+    """transformers' class would make a <mask> of its own."""
+    ours = train_tokenizer(sample_text(), 320, **ROBERTA)
+    description = ours.backend.to_str().replace("<mask>", "[MASK]")
+    other = Tokenizer(type(ours.backend).from_str(description), [*ours.specials[:4], "[MASK]"])
+    other.save(tmp_path)
+    assert "RobertaTokenizer" not in (tmp_path / "tokenizer_config.json").read_text()
+    assert Tokenizer.load(tmp_path).fingerprint == other.fingerprint
+
+
 def test_t5_s_special_tokens(tmp_path: Path) -> None:
     """In transformers: tests/export/test_t5.py."""
     tokenizer = train_tokenizer([*sample_text(), "of <extra_id_7> </s> it"], 150, **T5)
@@ -205,26 +217,66 @@ def test_words_end_to_end_are_the_sentence(kind: str, sentences: list[str]) -> N
     assert not special & set(encoded.ids.tolist())
 
 
+@pytest.mark.parametrize("names", ["bert", "t5"])
+def test_special_tokens_in_a_text_are_no_pieces_of_unigram(names: SpecialTokens) -> None:
+    tokenizer = train_tokenizer(
+        [*sample_text(), "< > [ ] / _ MASK SEP pad extra id 7"] * 2,
+        {"bert": 68, "t5": 166}[names],
+        "unigram",
+        lowercase=False,
+        special_tokens=names,
+    )
+    texts = ["walks [MASK] talk[SEP]", "<s>walks</s> <pad>", "<extra_id_7>talks", "walks talks"]
+    encoded = CachedEncoder(tokenizer).encode(texts)
+    assert not tokenizer.special_ids - {tokenizer.unk_id} & set(encoded.ids.tolist())
+    plain = tokenizer.encode("walks talks", add_special_tokens=False).ids
+    assert encoded.ids.tolist()[-len(plain) :] == plain
+
+
+def test_an_added_token_leaves_the_space_before_it(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(sample_text(), 320, **ROBERTA)
+    tokenizer.backend.add_tokens(["WORD"])
+    tokenizer.save(tmp_path)
+    tokenizer = Tokenizer.load(tmp_path)
+    expected = tokenizer.encode("walks WORD talks", add_special_tokens=False).ids
+    assert CachedEncoder(tokenizer).encode(["walks WORD talks"]).ids.tolist() == expected
+
+
+def test_words_of_a_merging_vocabulary_with_gaps(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, pre_tokenizers
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "gap", "c", "Ġ", "Ġa"]
+    vocabulary = {name: index for index, name in enumerate(names) if name != "gap"}
+    backend = Backend(models.BPE(vocabulary, [("Ġ", "a")], unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    (tmp_path / "tokenizer.json").write_text(backend.to_str())
+    encoder = CachedEncoder(Tokenizer.load(tmp_path))
+    encoded = encoder.encode(["acc aca"])
+    assert encoded.ids.tolist() == [9, 7, 7, 9, 7, 5]
+    assert encoded.word_starts.tolist() == [True, False, False, True, False, False]
+
+
 _TRAINED: dict[str, Tokenizer] = {}
-_ENCODERS: dict[str, SentenceEncoder] = {}
+_ENCODERS: dict[str, CachedEncoder] = {}
 
 
-def _encoder(kind: str) -> SentenceEncoder:
+def _encoder(kind: str) -> CachedEncoder:
     if kind not in _ENCODERS:
         _TRAINED[kind] = (
             train_tokenizer(sample_text(), 320, **ROBERTA)
             if kind == "roberta"
             else train_tokenizer(sample_text(), SIZES[kind], kind)
         )
-        _ENCODERS[kind] = SentenceEncoder(_TRAINED[kind])
+        _ENCODERS[kind] = CachedEncoder(_TRAINED[kind])
     return _ENCODERS[kind]
 
 
 def test_forgetting_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = sample_text(50)
     expected = _encoder("wordpiece").encode(sentences).ids.tolist()
-    monkeypatch.setattr("bertsmith.text.words.MAX_WORDS", 3)
-    encoder = SentenceEncoder(_TRAINED["wordpiece"])
+    monkeypatch.setattr("bertsmith.text.encoding.MAX_WORDS", 3)
+    encoder = CachedEncoder(_TRAINED["wordpiece"])
     found = [index for one in sentences for index in encoder.encode([one]).ids.tolist()]
     assert found == expected
 
@@ -242,13 +294,25 @@ def test_a_tokenizer_that_looks_across_spaces_is_used_on_whole_sentences(tmp_pat
     (tmp_path / "tokenizer.json").write_text(backend.to_str())
     tokenizer = Tokenizer.load(tmp_path)
     assert (tokenizer.cls_id, tokenizer.pad_id, tokenizer.mask_id) == (0, 1, 4)
-    encoder = SentenceEncoder(tokenizer)
+    encoder = CachedEncoder(tokenizer)
     assert not encoder.by_word
     encoded = encoder.encode(["walks talks", "", "walks"])
     assert encoded.ids.tolist() == [
         index for text in ("walks talks", "walks") for index in backend.encode(text).ids
     ]
     assert encoded.word_starts.sum() == 3
+
+
+def test_a_vocabulary_with_gaps_keeps_all_its_tokens_apart(tmp_path: Path) -> None:
+    """A vocab.txt that has a token twice: the second place counts, and the first id is nobody's."""
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "a", "c", "d"]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries) + "\n")
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.vocab_size == 10
+    assert (tokenizer.token(5), tokenizer.token(9)) == ("", "d")
+    encoded = CachedEncoder(tokenizer).encode(["a b c d", "d c"])
+    assert encoded.ids.tolist() == [7, 6, 8, 9, 9, 8]
+    assert encoded.lengths.tolist() == [4, 2]
 
 
 def test_an_albert_s_tokenizer_is_known_by_its_names(tmp_path: Path) -> None:
@@ -282,6 +346,12 @@ def test_a_vocabulary_without_room_is_refused() -> None:
         train_tokenizer(["abcdefghijklmnopqrstuvwxyz " * 3], 10, "unigram")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_absurd_size_is_refused(kind: Kind) -> None:
+    with pytest.raises(ConfigError, match=r"of 2,147,483,648 is too large; 16,777,216 are the"):
+        train_tokenizer(sample_text(), 2**31, kind)
+
+
 def test_a_size_below_the_alphabet_is_refused_with_one_that_will_do() -> None:
     text = ["abcdefghijklmnopqrstuvwxyz " * 3]
     with pytest.raises(TokenizerError, match=r"than 30; ask for .* 32 or more"):
@@ -299,7 +369,7 @@ def test_special_tokens_written_in_the_text_are_not_learned() -> None:
 
 def test_a_long_document_is_learned_from_in_little_memory() -> None:
     program = (
-        "import resource; from bertsmith.text.tokenizer import train_tokenizer\n"
+        "import resource; from bertsmith.text.tokenizer_training import train_tokenizer\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20,) * 2)\n"
         "train_tokenizer(['some words and others\\n' * 200_000] * 2, 9, 'words')"
     )
@@ -340,6 +410,28 @@ def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path, damage: str, me
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        ("[1]", "is not a JSON object"),
+        ('{"unk_token": 5}', "unk_token is 5, which is no text"),
+        ('{"mask_token": {"lstrip": true}}', "mask_token is None, which is no text"),
+        ('{"strip_accents": "no"}', "strip_accents is 'no'; write true or false there"),
+        ('{"do_lower_case": [1]}', r"do_lower_case is '\[1\]'; write true or false there"),
+    ],
+    ids=range(6),
+)
+def test_a_config_that_makes_no_sense_is_refused_in_one_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    (tmp_path / "tokenizer_config.json").write_text(content)
+    with pytest.raises(TokenizerError, match=rf"tokenizer_config\.json: {message}") as caught:
+        Tokenizer.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["bert-base-uncased", "bert-base-chinese"])
 def test_a_published_vocabulary_gives_the_ids_of_transformers(tmp_path: Path, name: str) -> None:
     transformers = pytest.importorskip("transformers")
@@ -351,6 +443,68 @@ def test_a_published_vocabulary_gives_the_ids_of_transformers(tmp_path: Path, na
     theirs = transformers.BertTokenizer(vocab=str(source), do_lower_case=True)
     for text in [*TRICKY, *sample_text(50)]:
         assert ours.encode(text, "und größer").ids == theirs(text, "und größer")["input_ids"]
+
+
+@pytest.mark.parametrize("tokenizer_class", ["BertTokenizer", "ElectraTokenizerFast", None])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"do_lower_case": False},
+        {"do_lower_case": True, "strip_accents": False},
+        {"tokenize_chinese_chars": False},
+    ],
+    ids=str,
+)
+def test_a_berts_config_is_above_its_tokenizer_json(
+    tmp_path: Path, tokenizer_class: str | None, choices: dict[str, bool]
+) -> None:
+    """As in transformers: a folder may say one thing in one file and another in the other."""
+    transformers = pytest.importorskip("transformers")
+    named = {"tokenizer_class": tokenizer_class} if tokenizer_class else {"model_max_length": 512}
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    texts = ["The Café 中国", "DON'T"]
+    for lowercase in (True, False):
+        words = [
+            "The",
+            "the",
+            *("Café", "cafe", "café"),
+            "中",
+            "国",
+            *("don", "Don", "DON"),
+            "'",
+            "t",
+            "T",
+        ]
+        (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, *words]) + "\n")
+        (tmp_path / "tokenizer_config.json").write_text("{}")
+        (tmp_path / "tokenizer.json").unlink(missing_ok=True)
+        whole = json.loads(Tokenizer.load(tmp_path).backend.to_str())
+        whole["normalizer"] |= {"lowercase": lowercase, "handle_chinese_chars": lowercase}
+        (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(named | choices))
+        theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        ours = Tokenizer.load(tmp_path)
+        assert [ours.encode(text).ids for text in texts] == theirs(texts)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("added_tokens.json", {"newword": 6}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"6": {"content": "newword"}}}),
+    ],
+)
+def test_tokens_that_a_vocabulary_lacks_are_not_lost(
+    tmp_path: Path, name: str, content: dict[str, object]
+) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join([*SPECIAL_TOKENS, "a"]) + "\n")
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(TokenizerError, match="lacks 1 tokens that were added, such as 'newword'"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"[MASK]": 4}')
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    assert Tokenizer.load(tmp_path).vocab_size == 6
 
 
 GERMAN = "Die Vögel hören müde Männer über schöne Straßen laufen. " * 20
@@ -382,3 +536,6 @@ def test_the_report_counts() -> None:
     assert (report.words, report.tokens) == (4, 4)
     assert report.unknown_rate == 0.5
     assert report.known_characters == 0.5
+    tokenizer = train_tokenizer(sample_text(), SIZES["unigram"], "unigram")
+    report = tokenizer_report(tokenizer, ["walk §§ walk.", "§"])
+    assert (report.characters, report.known_characters) == (12, 9 / 12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertsmith.errors import DataError, TokenizerError
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text import vocabulary
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 from bertsmith.text.vocabulary import (
     LEAST_COUNT,
     count_words,
@@ -26,6 +29,9 @@ from wordpieces import wordpiece
 PLAIN = "the cell has a wall and the wall has pores in it so that water can go in and out"
 DOMAIN = "Mitochondria divide; the mitochondria, 12345 of them, phosphorylate."
 
+GAPPED = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\na\nc\nd\n"
+"""A vocab.txt that has a token twice: the second place counts, and the first id is nobody's."""
+
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
@@ -39,6 +45,28 @@ def test_words_are_counted_as_the_tokenizer_sees_them(tokenizer: Tokenizer) -> N
     assert counts["the"] == counts[";"] == 2
     words = {word for word in tokenizer.encode(DOMAIN).word_ids if word is not None}
     assert counts.total() == 2 * len(words)
+
+
+def test_a_script_without_spaces_is_not_kept_whole(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    separated = 0
+
+    def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
+        nonlocal separated
+        separated += 1
+        return list(text)
+
+    def texts() -> Iterator[str]:
+        for line in range(100):
+            yield "\u4e00" + chr(0x4E01 + line)
+            assert line - separated <= 10
+
+    monkeypatch.setattr(vocabulary, "words_of", words_of)
+    monkeypatch.setattr(vocabulary, "_BATCH", 10)
+    counts = count_words(tokenizer, texts())
+    assert counts["\u4e00"] == 100
+    assert len(counts) == 101
 
 
 def test_the_words_that_save_most_come_first(tokenizer: Tokenizer) -> None:
@@ -62,6 +90,21 @@ def test_an_unknown_word_is_worth_its_characters(tokenizer: Tokenizer) -> None:
     extended = with_words(tokenizer, ["ячейка"])
     before, after = (cut(each, Counter({"ячейка": 7})) for each in (tokenizer, extended))
     assert (before.unknown, after.unknown, after.tokens) == (7, 0, 7)
+
+
+def test_a_word_too_long_for_any_entry_is_no_candidate(tokenizer: Tokenizer) -> None:
+    fits, too_long = "a" * 100, "a" * 101
+    assert with_words(tokenizer, [too_long]).encode(too_long).ids[1:-1] == [tokenizer.unk_id]
+    found = most_useful(tokenizer, Counter({fits: LEAST_COUNT, too_long: 99}), 3)
+    assert [word.word for word in found] == [fits]
+
+
+def test_words_go_after_the_last_id_where_the_vocabulary_has_gaps(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text(GAPPED)
+    tokenizer = Tokenizer.load(tmp_path)
+    extended = with_words(tokenizer, ["foo"])
+    assert extended.encode("foo d", add_special_tokens=False).ids == [10, 9]
+    assert extended.decode([10, 9]) == "foo d"
 
 
 def test_a_new_word_is_one_token_with_its_offsets(tokenizer: Tokenizer) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bertsmith.analysis.masked import wilson
+from bertsmith.analysis.intervals import wilson
 from bertsmith.nn.sentence import normalised
 from bertsmith.tasks.bootstrap import interval_of_ratio
 from bertsmith.types import BoolArray, Float32Array, FloatArray, IntArray

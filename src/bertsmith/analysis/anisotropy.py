@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.analysis.intervals import DEVIATIONS
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.errors import DataError
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.heads import first_tokens, mean_tokens
@@ -31,8 +33,6 @@ NEIGHBOURS = 5
 BATCH_TOKENS = 8192
 AT_ONCE = 1024
 """Words whose distances to all others are held at once."""
-CONFIDENCE = 1.959964
-"""Standard deviations on each side of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class FrequencyEffect:
     words: int
     norm_spearman: float  # of frequency and length: negative where frequent words are short
     distance_spearman: float  # of frequency and distance: negative where rare words are sparse
+    # both NaN where all words are as frequent
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,9 @@ def read_sentences(
         rows, moved = list(batch.indices), batch.to(device)
         starts = batch.cu_seqlens[:-1]
         at = [int(start) + places[row] for start, row in zip(starts, rows, strict=True)]
-        chosen = torch.tensor([a for a, row in zip(at, rows, strict=True) if places[row] >= 0])
+        chosen = torch.tensor(
+            [a for a, row in zip(at, rows, strict=True) if places[row] >= 0], dtype=torch.int64
+        )
         first_BD = None
         for layer, state_TD in enumerate(encoder.hidden_states(moved)):
             hidden_TD = state_TD.float()
@@ -186,7 +189,9 @@ def frequency_effect(
             ranges.append(RankRange(first + 1, part.stop, *means))
         first = last
     counts = counts_N[order]
-    both = (float(spearmanr(counts, values).statistic) for values in (norms, distances))
+    both = [float("nan")] * 2
+    if np.ptp(counts):
+        both = [float(spearmanr(counts, values).statistic) for values in (norms, distances)]
     return FrequencyEffect(tuple(ranges), len(order), *both)
 
 
@@ -216,5 +221,5 @@ def agreement(first_ND: Float32Array, second_ND: Float32Array, ratings_N: FloatA
         return Agreement(*[float("nan")] * 3)
     found = float(spearmanr(cosines, ratings_N).statistic)
     z = np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12))
-    half = CONFIDENCE * np.sqrt((1 + found**2 / 2) / (len(ratings_N) - 3))
+    half = DEVIATIONS * np.sqrt((1 + found**2 / 2) / (len(ratings_N) - 3))
     return Agreement(found, float(np.tanh(z - half)), float(np.tanh(z + half)))

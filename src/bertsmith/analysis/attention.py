@@ -15,9 +15,10 @@ import torch
 from scipy.special import entr
 from torch import Tensor
 
-from bertsmith.analysis.masked import CONFIDENCE, wilson
+from bertsmith.analysis.intervals import DEVIATIONS, wilson
 from bertsmith.config import ModelConfig
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.data.pack import collate
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.encoder import Encoder
@@ -183,7 +184,7 @@ def summarise(
     spreads = np.sqrt(np.nansum((found - means) ** 2, axis=0) / np.maximum(counts - 1, 1))
     is_missing = np.isnan(found).all(axis=0)
     means[is_missing] = np.nan
-    errors = CONFIDENCE * spreads / np.sqrt(counts)
+    errors = DEVIATIONS * spreads / np.sqrt(counts)
     own = np.nansum(uniform, axis=0) / np.maximum((~np.isnan(uniform)).sum(axis=0), 1)
     return Summary(heads, means, errors, own, len(examples))
 

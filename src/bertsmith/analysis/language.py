@@ -19,7 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bertsmith.analysis.occurrences import NONE, TokenizedSentence
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.nn.models import MaskedLM, model_device
 from bertsmith.tasks.bootstrap import interval_of_ratio
 from bertsmith.text.tokenizer import Tokenizer
@@ -159,7 +160,8 @@ def identified(
     """For each layer, how well the language is told of tokens that are not `is_train_N`.
 
     Balanced accuracies. Tokens for training and for the test should be of different entries of
-    the vocabulary: what is asked is whether all vectors of a language have something in common.
+    the vocabulary and out of different sentences: what is asked is whether all vectors of a
+    language have something in common.
     """
     found = []
     train, test = is_train_N, ~is_train_N

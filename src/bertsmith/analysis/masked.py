@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.analysis.intervals import wilson
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.errors import DataError
 from bertsmith.nn.models import MaskedLM, model_device
 from bertsmith.text.tokenizer import Tokenizer
@@ -21,8 +23,6 @@ from bertsmith.types import Example, FloatArray
 BATCH_TOKENS = 4096
 AT_ONCE = 256
 """Sentences whose masked copies are made together."""
-CONFIDENCE = 1.959964
-"""Standard deviations on each side of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Likelihoods:
 
     log_likelihoods: FloatArray  # (N,)
     tokens: FloatArray  # (N,) special ones left out
+    unknown: FloatArray  # (N,) those of them that stand for what the vocabulary cannot write
 
     @property
     def perplexities(self) -> FloatArray:
@@ -49,7 +50,7 @@ class Judgement:
     """Of N pairs, how often the right sentence is the more likely one."""
 
     margins: FloatArray  # (N,) log-likelihood of the right one less that of the wrong one
-    accuracy: float  # ties count half
+    accuracy: float  # ties, which are sentences of the same tokens, count half: chance
     low: float  # of a 95 % interval (Wilson 1927)
     high: float
 
@@ -63,16 +64,22 @@ def likelihoods(
 ) -> Likelihoods:
     """Each token of each of `sentences` given all others of its sentence.
 
-    Raises DataError for a sentence without tokens, or with more than the model reads. `model` is
-    in evaluation mode; `on_sentences` is told how many are done.
+    Sentences of the same tokens are scored once, and so alike to the bit. Raises DataError for a
+    sentence without tokens, or with more than the model reads. `model` is in evaluation mode;
+    `on_sentences` is told how many are done.
     """
     sums, counts = np.zeros(len(sentences)), np.zeros(len(sentences))
     device, limit = model_device(model), model.encoder.config.max_position_embeddings
-    for begin in range(0, len(sentences), AT_ONCE):
+    ids = [tuple(tokenizer.encode(sentence).ids) for sentence in sentences]
+    unknown = np.array([own.count(tokenizer.unk_id) for own in ids], np.float64)
+    known: dict[tuple[int, ...], int] = {}
+    first = [known.setdefault(own, row) for row, own in enumerate(ids)]
+    asked = list(known.values())
+    for begin in range(0, len(asked), AT_ONCE):
         examples: list[Example] = []
         owners: list[int] = []
-        for row, sentence in enumerate(sentences[begin : begin + AT_ONCE], begin):
-            copies = _masked_copies(tokenizer, sentence, limit)
+        for row in asked[begin : begin + AT_ONCE]:
+            copies = _masked_copies(tokenizer, sentences[row], limit)
             examples += copies
             owners += [row] * len(copies)
             counts[row] = len(copies)
@@ -82,8 +89,8 @@ def likelihoods(
             labels = moved.targets["mlm_labels"][:, None]
             own = scores.log_softmax(dim=1).gather(1, labels).squeeze(1).double().cpu().numpy()
             np.add.at(sums, [owners[index] for index in batch.indices], own)
-        on_sentences(min(begin + AT_ONCE, len(sentences)))
-    return Likelihoods(sums, counts)
+        on_sentences([*asked, len(sentences)][min(begin + AT_ONCE, len(asked))])
+    return Likelihoods(sums[first], counts[first], unknown)
 
 
 def _masked_copies(tokenizer: Tokenizer, sentence: str, limit: int) -> list[Example]:
@@ -104,15 +111,10 @@ def _masked_copies(tokenizer: Tokenizer, sentence: str, limit: int) -> list[Exam
 
 def judge(right: Likelihoods, wrong: Likelihoods) -> Judgement:
     """Whether each sentence of `right` is likelier, as a whole, than the same one of `wrong`
-    (Salazar et al. 2020, section 4, on BLiMP)."""
+    (Salazar et al. 2020, section 4, on BLiMP).
+
+    Both of the same `likelihoods`: what unknown words or normalisation make the same is a tie.
+    """
     margins = right.log_likelihoods - wrong.log_likelihoods
     accuracy = float((margins > 0).mean() + (margins == 0).mean() / 2)
     return Judgement(margins, accuracy, *wilson(accuracy, len(margins)))
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was seen in `count` cases (Wilson 1927)."""
-    spread = CONFIDENCE**2 / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -13,12 +13,13 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import model_device
+from bertsmith.text.encoding import CachedEncoder
 from bertsmith.text.lexicon import Lexicon
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.text.words import SentenceEncoder
 from bertsmith.types import BoolArray, Example, Float32Array, IntArray
 
 BATCH_TOKENS = 4096
@@ -42,7 +43,7 @@ class TokenizedSentence:
 
 def tokenize(tokenizer: Tokenizer, sentences: Sequence[str], limit: int) -> list[TokenizedSentence]:
     """Each of `sentences`, cut to the `limit` that a model reads, special tokens included."""
-    encoded = SentenceEncoder(tokenizer).encode(sentences)
+    encoded = CachedEncoder(tokenizer).encode(sentences)
     bounds = pairwise(np.concatenate([[0], np.cumsum(encoded.lengths)]).tolist())
     return [
         TokenizedSentence(encoded.ids[begin:end], encoded.word_starts[begin:end])

@@ -22,13 +22,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.errors import DataError
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.heads import mean_tokens
 from bertsmith.nn.models import is_word, model_device, word_counts
 from bertsmith.tasks.bootstrap import intervals
-from bertsmith.tasks.many_scores import of_sums
+from bertsmith.tasks.many_scores import of_means
 from bertsmith.tasks.metrics import score_classes
 from bertsmith.types import Batch, Example, Float32Array, FloatArray, IntArray
 
@@ -162,14 +163,7 @@ def score_layer(
 
 def mean_intervals(values: Mapping[str, FloatArray], groups_N: IntArray) -> dict[str, list[float]]:
     """95 % intervals of the means of each of `values` (N,), whose groups are drawn anew."""
-    _, places = np.unique(groups_N, return_inverse=True)
-    sums = [np.bincount(places, own) for own in values.values()]
-    parts_GC = np.stack([*sums, np.bincount(places)], axis=1)
-    drawn = of_sums(
-        parts_GC,
-        lambda sums_RC: {name: sums_RC[:, at] / sums_RC[:, -1] for at, name in enumerate(values)},
-    )
-    return intervals(drawn, list(values))
+    return intervals(of_means(values, groups_N.tolist()), list(values))
 
 
 def majority(train: Items, test: Items) -> float:

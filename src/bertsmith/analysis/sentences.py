@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.errors import DataError
 from bertsmith.nn.models import model_device
 from bertsmith.nn.sentence import Projection, SentenceEncoder

@@ -10,21 +10,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
+from tokenizers import Encoding
 
 from bertsmith.data.pack import collate
 from bertsmith.errors import DataError
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import model_device
 from bertsmith.nn.sentence import mixed_layers
+from bertsmith.text.split import split_words
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.types import BoolArray, Example, FloatArray
+from bertsmith.types import BoolArray, Example, FloatArray, IntArray
 
 PERMUTATIONS = 10_000
+_PAIRS_AT_ONCE = 1 << 20
+"""Pairs of sentences times deals."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,11 @@ def word_vectors(
     """(N, D) the vectors of `word`'s first occurrence, its pieces averaged.
 
     They are the mean of `layers`, 0 being the embeddings' output; none: the last. Raises
-    DataError with the first sentence in which `word` does not occur, or not within what the
-    model reads.
+    DataError with the first sentence in which `word` does not occur as a whole word, or not
+    within what the model reads.
     """
-    target = tokenizer.encode(word, add_special_tokens=False).ids
-    if not target or tokenizer.unk_id in target:
+    forms = _forms(tokenizer, word)
+    if not forms:
         raise DataError(
             "the vocabulary cannot write this word",
             where=repr(word),
@@ -77,12 +80,13 @@ def word_vectors(
     for sentence in sentences:
         encoding = tokenizer.encode(sentence)
         ids, types = encoding.ids[:limit], encoding.type_ids[:limit]
-        begin = _find(encoding.ids, target)
-        if begin is None:
+        place = _find(encoding, forms, sentence)
+        if place is None:
             raise DataError(f"{word!r} does not occur in it", where=repr(sentence[:60]))
-        if begin + len(target) > limit:
+        begin, end = place
+        if end > limit:
             raise DataError(
-                f"{word!r} ends at token {begin + len(target)}, and the model reads {limit}",
+                f"{word!r} ends at token {end}, and the model reads {limit}",
                 where=repr(sentence[:60]),
                 mend="shorten the sentence",
             )
@@ -90,7 +94,7 @@ def word_vectors(
         with torch.no_grad():
             batch = collate([example], [0]).to(model_device(encoder))
             hidden_TD = mixed_layers(encoder.eval(), batch, layers)
-        vectors.append(hidden_TD[begin : begin + len(target)].double().mean(dim=0).cpu().numpy())
+        vectors.append(hidden_TD[begin:end].double().mean(dim=0).cpu().numpy())
     return np.stack(vectors)
 
 
@@ -130,30 +134,32 @@ def separation(
     deal counts as one of them. Raises DataError where there are not two senses, one of them
     of two sentences.
     """
-    names = np.array(senses)
-    sizes = np.unique(names, return_counts=True)[1]
+    _, dealt, sizes = np.unique(np.array(senses), return_inverse=True, return_counts=True)
     if len(sizes) < 2 or sizes.max() < 2:
         raise DataError(
-            f"{len(sizes)} senses in {len(names)} sentences cannot be set apart",
+            f"{len(sizes)} senses in {len(dealt)} sentences cannot be set apart",
             mend="give two senses with two sentences each, or no senses",
         )
-    pairs = np.triu_indices(len(names), 1)
+    pairs = np.triu_indices(len(dealt), 1)
     cosines = matrix_NN[pairs]
 
-    def means(dealt_KN: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
+    def means(dealt_KN: IntArray) -> tuple[FloatArray, FloatArray]:
         """Within and between the senses of K deals."""
         same: BoolArray = dealt_KN[:, pairs[0]] == dealt_KN[:, pairs[1]]
         return same @ cosines / same.sum(axis=1), ~same @ cosines / (~same).sum(axis=1)
 
-    within, between = (float(mean[0]) for mean in means(names[None]))
-    deals = np.random.default_rng(0).permuted(np.tile(names, (permutations, 1)), axis=1)
-    other, apart = means(deals)
-    as_large = 1 + int((other - apart >= within - between - 1e-12).sum())
+    within, between = (float(mean[0]) for mean in means(dealt[None]))
+    generator, as_large = np.random.default_rng(0), 1
+    rows = max(1, _PAIRS_AT_ONCE // len(cosines))
+    for begin in range(0, permutations, rows):
+        tiled = np.tile(dealt, (min(rows, permutations - begin), 1))
+        other, apart = means(generator.permuted(tiled, axis=1))
+        as_large += int((other - apart >= within - between - 1e-12).sum())
     silhouette = float("nan")
-    if len(sizes) < len(names):
+    if len(sizes) < len(dealt):
         distances = np.maximum(1.0 - matrix_NN, 0.0)
         np.fill_diagonal(distances, 0.0)
-        silhouette = float(silhouette_score(distances, names, metric="precomputed"))
+        silhouette = float(silhouette_score(distances, dealt, metric="precomputed"))
     return Separation(within, between, silhouette, as_large / (permutations + 1))
 
 
@@ -172,15 +178,43 @@ def occurrences(
 
 
 def occurs(tokenizer: Tokenizer, word: str, sentence: str) -> bool:
-    """Whether the tokens of `word` stand in the tokens of `sentence`."""
-    target = tokenizer.encode(word, add_special_tokens=False).ids
-    known = bool(target) and tokenizer.unk_id not in target
-    return known and _find(tokenizer.encode(sentence).ids, target) is not None
+    """Whether `word` stands in `sentence` as a whole word, in tokens of its own."""
+    forms = _forms(tokenizer, word)
+    return bool(forms) and _find(tokenizer.encode(sentence), forms, sentence) is not None
 
 
-def _find(ids: Sequence[int], target: Sequence[int]) -> int | None:
-    length = len(target)
-    for begin in range(len(ids) - length + 1):
-        if list(ids[begin : begin + length]) == list(target):
-            return begin
+def _forms(tokenizer: Tokenizer, word: str) -> list[list[int]]:
+    """The ids of `word` as at the beginning of a text and as after a space, where that is not the
+    same; none where the vocabulary cannot write it."""
+    forms: list[list[int]] = []
+    for written in (word, f" {word}"):
+        ids = tokenizer.encode(written, add_special_tokens=False).ids
+        if ids and tokenizer.unk_id not in ids and ids not in forms:
+            forms.append(ids)
+    return forms
+
+
+def _find(
+    encoding: Encoding, forms: Sequence[Sequence[int]], sentence: str
+) -> tuple[int, int] | None:
+    """The first tokens of `sentence` that are one of `forms` and a whole word: not the beginning
+    of "banker" for "bank"."""
+    ids = encoding.ids
+    for begin in range(len(ids)):
+        for form in forms:
+            end = begin + len(form)
+            if ids[begin:end] == form and all(
+                _is_edge(encoding, at, sentence) for at in (begin, end)
+            ):
+                return begin, end
     return None
+
+
+def _is_edge(encoding: Encoding, at: int, sentence: str) -> bool:
+    """Whether a word ends before token `at`: for the tokenizer, or for one who reads."""
+    words = encoding.word_ids
+    if not 0 < at < len(words) or words[at - 1] != words[at] or words[at] is None:
+        return True
+    place = encoding.offsets[at][0]
+    between = sentence[max(0, place - 1) : place + 1]
+    return not between.isalnum() or place in {begin for begin, _ in split_words(sentence)}

@@ -52,7 +52,7 @@ def similarity(
     if sum(map(bool, (sentences, texts, chinese))) > 1:
         raise click.UsageError("--sentences, --text and --chinese go one without the other")
 
-    from bertsmith.jobs.analyze import SETS, analyze_similarity
+    from bertsmith.jobs.analyses.similarity import SETS, analyze_similarity
 
     sentences = SETS / "chinese.tsv" if chinese else sentences
     page = analyze_similarity(
@@ -85,7 +85,7 @@ def fill(
     import json
 
     from bertsmith.cli.tables import print_sections
-    from bertsmith.jobs.analyze import analyze_fill
+    from bertsmith.jobs.analyses.fill import analyze_fill
     from bertsmith.report.masked import sections
 
     page = analyze_fill(
@@ -117,6 +117,7 @@ def fill(
     help="Where words are counted; without it in the pairs.",
 )
 @click.option("--max-length", type=click.IntRange(min=3), help="Tokens of a sentence.")
+@click.option("--flow/--no-flow", default=True, help="The cure that takes longest, or not.")
 def anisotropy(
     model: Path,
     out: Path,
@@ -124,6 +125,7 @@ def anisotropy(
     vectors: Path | None,
     texts: tuple[str, ...],
     max_length: int | None,
+    flow: bool,
 ) -> None:
     """Measure how far all vectors point the same way, and what cures that.
 
@@ -131,10 +133,10 @@ def anisotropy(
     sentence vectors against ratings: as they are, centred, whitened (Su et al. 2021), without
     their top directions (Mu & Viswanath 2018) and through a flow (Li et al. 2020).
     """
-    from bertsmith.jobs.anisotropy import analyze_anisotropy
+    from bertsmith.jobs.analyses.anisotropy import analyze_anisotropy
 
     page = analyze_anisotropy(
-        model, out, pairs=pairs, vectors=vectors, texts=texts, max_length=max_length
+        model, out, pairs=pairs, vectors=vectors, texts=texts, max_length=max_length, flow=flow
     )
     click.echo(f"{(out / 'anisotropy.tsv').read_text('utf-8')}report  {page}")
 
@@ -199,7 +201,7 @@ def alignment(
 
     A word is the mean of its occurrences in text of its language (Liu et al. 2020).
     """
-    from bertsmith.jobs.alignment import analyze_alignment
+    from bertsmith.jobs.analyses.alignment import analyze_alignment
 
     page = analyze_alignment(
         model,
@@ -242,7 +244,7 @@ def language(
     Tokens of the source language are held against a dictionary (Liu et al. 2020). And the languages
     are told apart in each layer, by one token.
     """
-    from bertsmith.jobs.language import analyze_language
+    from bertsmith.jobs.analyses.language import analyze_language
 
     page = analyze_language(
         model,
@@ -289,7 +291,7 @@ def attention(
     if sum(map(bool, (pair, pairs, pronouns))) > 1:
         raise click.UsageError("--pair, --pairs and --pronouns go one without the other")
 
-    from bertsmith.jobs.analyze_attention import PRONOUNS, analyze_attention
+    from bertsmith.jobs.analyses.attention import PRONOUNS, analyze_attention
 
     page = analyze_attention(
         model,
@@ -339,7 +341,7 @@ def layers(
 
     Probes learn from --words words or --sentences sentences, and are tried on half as many.
     """
-    from bertsmith.jobs.analyze_layers import analyze_layers
+    from bertsmith.jobs.analyses.layers import analyze_layers
 
     page = analyze_layers(
         model,
@@ -376,7 +378,40 @@ def curve(run: Path, out: Path, curves_only: bool, examples: int, grid: int) -> 
     pre-trained start and from the random one (Hao et al. 2019), for which the first seed is
     trained twice again from each. Takes a task's folder of glue, too.
     """
-    from bertsmith.jobs.curve import analyze_curve
+    from bertsmith.jobs.analyses.curve import analyze_curve
 
     page = analyze_curve(run, out, surface=not curves_only, examples=examples, grid=grid)
     click.echo(f"{(out / 'curve.tsv').read_text('utf-8')}report  {page}")
+
+
+@analyze.command()
+@click.option("--run", type=Path, required=True, help="What pretrain left, with log.models.")
+@_OUT
+@click.option(
+    "--sentences", type=Path, help="A table of word, sentence and sense, in place of English ones."
+)
+@click.option("--pos", nargs=2, type=Path, metavar="TRAIN TEST", help="Files of words and tags.")
+@click.option("--pairs", type=Path, help="A table of two sentences and a rating.")
+@click.option("--cola", type=Path, help="CoLA's folder, for the contrasting pairs in its files.")
+def growth(
+    run: Path,
+    out: Path,
+    sentences: Path | None,
+    pos: tuple[Path, Path] | None,
+    pairs: Path | None,
+    cola: Path | None,
+) -> None:
+    """Show how a run came to know: its models on the way, all asked the same.
+
+    The gap between a word's senses, heads that follow neighbours and pronouns; and where their data
+    is given a probe for tags, likeness of sentences, grammar. Each model's page is in OUT/tokens-N.
+    """
+    import json
+
+    from bertsmith.cli.tables import print_sections
+    from bertsmith.jobs.analyses.growth import analyze_growth
+    from bertsmith.report.growth import sections
+
+    page = analyze_growth(run, out, sentences=sentences, pos=pos, pairs=pairs, cola=cola)
+    print_sections(sections(json.loads((out / "growth.json").read_text("utf-8"))))
+    click.echo(f"report  {page}")

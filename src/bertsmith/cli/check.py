@@ -19,7 +19,8 @@ def check() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=Path)
 @click.option(
     "--task",
-    help="What it would be trained for: classify, multilabel, regress, tag, qa or choice.  "
+    help="What it would be trained for: classify, multilabel, regress, tag, qa, choice or "
+    "symbols.  "
     "[default: by the first file]",
 )
 @apply(*COLUMNS)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bertsmith.cli.options import LAYOUT, TEXT, ManyValuesCommand
-from bertsmith.errors import ConfigError
 
 if TYPE_CHECKING:
     from bertsmith.text.corpus import Corpus
+
+
+FILES = 20
+"""That a summary names."""
 
 
 @click.group()
@@ -64,7 +67,7 @@ def build(
     from contextlib import nullcontext
 
     from bertsmith.cli.progress import byte_progress
-    from bertsmith.text.corpus import build_corpus
+    from bertsmith.text.corpus_building import build_corpus
     from bertsmith.text.tokenizer import Tokenizer
     from bertsmith.text.workers import dask_cluster
 
@@ -99,8 +102,11 @@ def _print_summary(built: Corpus) -> None:
         f"{manifest.repeated_lines:,} repeated lines, "
         f"{manifest.control_characters:,} control characters"
     )
-    for file in manifest.inputs:
+    for file in manifest.inputs[:FILES]:
         click.echo(f"read       {file['path']} ({file['layout']}, {file['documents']:,} documents)")
+    if more := manifest.inputs[FILES:]:
+        documents = sum(file["documents"] for file in more)
+        click.echo(f"read       {len(more):,} more files ({documents:,} documents)")
 
 
 @corpus.command()
@@ -197,24 +203,18 @@ def phrases(
     """
     from rich.cells import cell_len
 
-    from bertsmith.jobs.progress import Bar
-    from bertsmith.text.corpus import Corpus
-    from bertsmith.text.phrases import find_phrases, write_phrases
+    from bertsmith.jobs.list_phrases import list_phrases
 
-    for path in (out, entities or out):  # found out before, not after some minutes
-        if path.is_dir() or not path.parent.is_dir():
-            raise ConfigError("not a file that can be written", where=path, mend="name another")
-    opened = Corpus.open(folder)
-    with Bar("finding phrases", 1.0) as bar:
-        found = find_phrases(
-            opened,
-            min_count=min_count,
-            longest=longest,
-            cohesion=cohesion,
-            freedom=freedom,
-            progress=lambda done, total: bar.update(done / total),
-        )
-    write_phrases(out, found.phrases)
+    found = list_phrases(
+        folder,
+        out,
+        entities,
+        min_count=min_count,
+        longest=longest,
+        cohesion=cohesion,
+        freedom=freedom,
+        burst=burst,
+    )
     click.echo(f"{'phrase':<32} {'count':>9}  cohesion  freedom  burst")
     for one in found.phrases[:show]:
         measures = f"{one.count:>9,}  {one.cohesion:8.2f}  {one.freedom:7.2f}  {one.burst:5.2f}"
@@ -222,9 +222,7 @@ def phrases(
     least = f"of {found.min_count:,} occurrences or more"
     click.echo(f"\nphrases   {out}: {len(found.phrases):,}, {least}")
     if entities is not None:
-        names = [one for one in found.phrases if one.burst >= burst]
-        write_phrases(entities, names)
-        click.echo(f"entities  {entities}: {len(names):,} of them")
+        click.echo(f"entities  {entities}: {len(found.entities):,} of them")
 
 
 @corpus.command()

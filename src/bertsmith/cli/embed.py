@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from bertsmith.cli.options import DEVICE, NO_HEADER, TEXT_COLUMN
+
 
 @click.command()
 @click.argument("model", type=Path)
@@ -24,9 +26,9 @@ import click
 @click.option("--dimensions", type=click.IntRange(min=1), help="To keep when whitening.")
 @click.option("--max-length", type=click.IntRange(min=3), help="Tokens of a text; the rest is cut.")
 @click.option("--save", type=Path, help="A folder for sentence-transformers, whitening included.")
-@click.option("--text-column", help="Name, or number from 1, of the text's column.")
-@click.option("--no-header", is_flag=True, help="The first line is data already.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@TEXT_COLUMN
+@NO_HEADER
+@DEVICE
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto")
 def embed(
     model: Path,

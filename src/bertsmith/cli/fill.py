@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from bertsmith.cli.options import DEVICE
+
 
 @click.command()
 @click.argument("model", type=Path)
 @click.argument("text")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@DEVICE
 def fill(model: Path, text: str, top: int, device: str) -> None:
     """Fill every [MASK] of TEXT with what MODEL thinks most probable there.
 

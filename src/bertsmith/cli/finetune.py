@@ -141,6 +141,7 @@ def choice(**choices: Any) -> None:
     click.option("--mapping-seed", type=int, default=0, help="Draws the words.  [default: 0]"),
     click.option("--split-seed", type=int, default=0, help="Draws that fifth.  [default: 0]"),
     *TRAINING,
+    *SEARCH,
 )
 def symbols(
     alphabet: str,
@@ -187,17 +188,14 @@ def _train(
     model: Path,
     out: Path,
     search: str | None = None,
-    workers: int | None = None,
     **choices: Any,
 ) -> None:
     from bertsmith.cli.tables import print_classes, print_confusion, print_summary
     from bertsmith.jobs import finetune as job
 
     if search is not None:
-        _search(task, train, dev, model, out, grid=search, workers=workers, **choices)
+        _search(task, train, dev, model, out, grid=search, **choices)
         return
-    if workers is not None:
-        raise click.UsageError("--workers is for --search")
     result = job.finetune(task, train, dev, model, out, **choices)
     if not result.finished:
         _leave(result.exit_status)

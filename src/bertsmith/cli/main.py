@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -114,9 +115,22 @@ def run(argv: list[str] | None = None) -> None:
             else ""
         )
         _fail(f"{where}{error.strerror}{mend}")
-    sys.exit(status if isinstance(status, int) else 0)
+    _leave(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"bertsmith: error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    _leave(2)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process; one of torchrun's without Python's own end.
+
+    FSDP2's caches hold the process group and so its threads, and one of them that lets go of a
+    tensor while Python ends aborts the process.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

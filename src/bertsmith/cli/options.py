@@ -56,16 +56,17 @@ LAYOUT = click.option(
     help="How a .txt holds documents: one a file; blank lines between them; a sentence a line, "
     "blank lines between documents.",
 )
-COLUMNS = (
-    click.option("--text-column", help="Name, or number from 1, of the text's column."),
-    click.option("--pair-column", help="... of the second text's, for pairs."),
-    click.option("--label-column", help="... of the label's."),
-    click.option("--no-header", is_flag=True, help="The first line is data already."),
-)
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+TEXT_COLUMN = click.option("--text-column", help="Name, or number from 1, of the text's column.")
+PAIR_COLUMN = click.option("--pair-column", help="... of the second text's, for pairs.")
+LABEL_COLUMN = click.option("--label-column", help="... of the label's.")
+NO_HEADER = click.option("--no-header", is_flag=True, help="The first line is data already.")
+COLUMNS = (TEXT_COLUMN, PAIR_COLUMN, LABEL_COLUMN, NO_HEADER)
 """Of a table."""
 TRAINING = (
     click.option("--seeds", type=int, help="How many runs; 3 below 10,000 examples, else 1."),
     click.option("--from-scratch", is_flag=True, help="The same from random weights, to compare."),
+    click.option("--workers", type=int, help="How many of them at once.  [default: by the cores]"),
     click.option("--epochs", type=int, help="Rounds over the training texts."),
     click.option("--batch-size", type=int, help="Texts of an optimizer step.  [default: 32]"),
     click.option("--lr", type=float, help="Peak learning rate.  [default: by the model's size]"),
@@ -85,7 +86,7 @@ TRAINING = (
         type=int,
         help="Stop after so many epochs without a better dev score, and keep the best weights.",
     ),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
+    DEVICE,
 )
 """What every fine-tuning can be told."""
 
@@ -115,7 +116,6 @@ SEARCH = (
         help="Try rates, epochs and batch sizes, and keep the best: around the values above, or "
         "such as 'lr=1e-4,3e-4 epochs=2,4 batch_size=16,32'.",
     ),
-    click.option("--workers", type=int, help="Runs of a search at once.  [default: by the cores]"),
 )
 
 

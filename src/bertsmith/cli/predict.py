@@ -8,20 +8,17 @@ from pathlib import Path
 
 import click
 
-_TEXT_COLUMN = click.option("--text-column", help="Name, or number from 1, of the text's column.")
-_PAIR_COLUMN = click.option("--pair-column", help="... of the second text's, for pairs.")
-_NO_HEADER = click.option("--no-header", is_flag=True, help="The first line is data already.")
-_DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+from bertsmith.cli.options import COLUMNS, DEVICE, NO_HEADER, PAIR_COLUMN, TEXT_COLUMN, apply
 
 
 @click.command()
 @click.argument("model", type=Path)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--out", type=Path, help="Where the lines go.  [default: standard output]")
-@_TEXT_COLUMN
-@_PAIR_COLUMN
-@_NO_HEADER
-@_DEVICE
+@TEXT_COLUMN
+@PAIR_COLUMN
+@NO_HEADER
+@DEVICE
 def predict(
     model: Path,
     file: Path,
@@ -64,11 +61,8 @@ def predict(
 @click.argument("model", type=Path)
 @click.argument("file", type=Path)
 @click.option("--out", type=Path, help="Where the scores go as JSON, too.")
-@_TEXT_COLUMN
-@_PAIR_COLUMN
-@click.option("--label-column", help="... of the label's.")
-@_NO_HEADER
-@_DEVICE
+@apply(*COLUMNS)
+@DEVICE
 def evaluate(
     model: Path,
     file: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -36,6 +37,9 @@ def quickstart(own: tuple[str, ...], minutes: float, out: Path) -> int:
 
     The same command again goes on after an interruption.
     """
+    if not isfinite(minutes):
+        raise click.BadParameter(f"{minutes} is no time", param_hint="'--minutes'")
+
     from rich.console import Console
     from rich.table import Table
 

@@ -25,7 +25,7 @@ def print_preview(preview: Preview) -> None:
     coloured = console.is_terminal and not console.no_color and console.color_system is not None
     for name, value in preview.rates.items():
         console.print(f"{name:<16} {value}", soft_wrap=True)
-    for passage in (preview.legend, *preview.passages):
+    for passage in (*preview.legend, *preview.passages):
         console.print()
         for text in _lines(passage, coloured):
             console.print(text, soft_wrap=not console.is_terminal)

@@ -48,7 +48,7 @@ def tokenizer() -> None:
 @click.option(
     "--min-frequency",
     type=click.IntRange(1),
-    help="Leave out what occurs less often.  [default: 2]",
+    help="Leave out what occurs less often; nothing to unigram and characters.  [default: 2]",
 )
 @LAYOUT
 def train(

@@ -58,7 +58,7 @@ def extend(
 
 def _print(found: Extension) -> None:
     before, after = found.before, found.after
-    saved = 1 - after.tokens / before.tokens
+    saved = 1 - after.tokens / before.tokens if before.tokens else 0.0
     click.echo(f"vocabulary          {found.vocab_size:,} ({len(found.added):,} new)")
     click.echo(f"pieces per word     {before.pieces_per_word:.3f} -> {after.pieces_per_word:.3f}")
     click.echo(f"tokens of the text  {before.tokens:,} -> {after.tokens:,} ({saved:.1%} saved)")

@@ -15,123 +15,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
 from bertsmith.data import rng
+from bertsmith.data.examples import Source
 from bertsmith.data.pack import batch_bounds, collate, share_out
-from bertsmith.data.segments import Segments, Vocabulary
 from bertsmith.errors import CheckpointError
-from bertsmith.text.corpus import Corpus
-from bertsmith.types import Batch, Example, IntArray, Segment
+from bertsmith.types import Batch, IntArray, as_one
 
 PREFETCH = 4
 """Batches prepared ahead."""
 ROUNDING = 1e-9
 """Of a share of the run."""
-
-Corruption = Callable[[Segment, np.random.Generator, float], Example]
-"""(segment, generator, share of the run that is over) -> what the model sees."""
-
-
-class Source(Protocol):
-    """Examples by (epoch, index), with their lengths known before any is made."""
-
-    def lengths(self, epoch: int) -> IntArray:
-        """(what is drawn in this epoch,) tokens."""
-
-    def members(self, indices: Sequence[int]) -> list[int]:
-        """The examples that are drawn under these numbers: themselves, or groups of them."""
-
-    def example(self, epoch: int, index: int, progress: float = 0.0) -> Example:
-        """A pure function of the source's seed, `epoch`, `index` and `progress`.
-
-        `progress`, 0 to 1, is the share of the run that is over.
-        """
-
-
-class CorpusSource:
-    """Segments of a corpus, corrupted afresh every epoch."""
-
-    def __init__(
-        self,
-        corpus: Corpus,
-        vocabulary: Vocabulary,
-        plan: Callable[[int], Segments],
-        corrupt: Corruption,
-        seed: int,
-    ) -> None:
-        self._corpus, self._vocabulary = corpus, vocabulary
-        self._make_plan, self._corrupt, self._seed = plan, corrupt, seed
-        self._plan: tuple[int, Segments] | None = None
-
-    def plan(self, epoch: int) -> Segments:
-        """The epoch's segments; the last one asked for is kept."""
-        if self._plan is None or self._plan[0] != epoch:
-            self._plan = (epoch, self._make_plan(epoch))
-        return self._plan[1]
-
-    def lengths(self, epoch: int) -> IntArray:
-        """See Source."""
-        return self.plan(epoch).lengths
-
-    def members(self, indices: Sequence[int]) -> list[int]:
-        """See Source."""
-        return list(indices)
-
-    def documents(self, epoch: int, indices: Sequence[int]) -> list[int]:
-        """The documents of the corpus that the examples `indices` begin in, from 0, each once."""
-        begins = self.plan(epoch).begins[list(indices)]
-        rows = np.searchsorted(self._corpus.document_offsets, begins, side="right") - 1
-        return [int(row) for row in np.unique(rows)]
-
-    def segment(self, epoch: int, index: int) -> Segment:
-        """What the corpus says, before it is corrupted."""
-        return self.plan(epoch).read(self._corpus, self._vocabulary, index)
-
-    def example(self, epoch: int, index: int, progress: float = 0.0) -> Example:
-        """See Source."""
-        generator = rng.generator("corrupt", self._seed, epoch, index)
-        return self._corrupt(self.segment(epoch, index), generator, progress)
-
-
-class ListSource:
-    """Examples that are the same in every epoch, such as a labelled data set.
-
-    Where `groups` are given, (G + 1,) bounds of examples that go together, a group is drawn
-    as one, so that its examples share a batch.
-    """
-
-    def __init__(self, examples: list[Example], groups: IntArray | None = None) -> None:
-        self._examples, self._groups = examples, groups
-        self._lengths = np.array([len(example.input_ids) for example in examples], np.int64)
-        if groups is not None:
-            self._lengths = np.diff(np.concatenate([[0], np.cumsum(self._lengths)])[groups])
-
-    def __len__(self) -> int:
-        """How many are drawn in an epoch."""
-        return len(self._lengths)
-
-    @property
-    def num_examples(self) -> int:
-        """How many there are, one by one."""
-        return len(self._examples)
-
-    def lengths(self, epoch: int) -> IntArray:
-        """See Source."""
-        return self._lengths
-
-    def members(self, indices: Sequence[int]) -> list[int]:
-        """See Source."""
-        if self._groups is None:
-            return list(indices)
-        bounds = self._groups.tolist()
-        return [member for i in indices for member in range(bounds[i], bounds[i + 1])]
-
-    def example(self, epoch: int, index: int, progress: float = 0.0) -> Example:
-        """See Source."""
-        return self._examples[index]
 
 
 @dataclass(frozen=True)
@@ -144,6 +40,8 @@ class Cursor:
 
 
 START = Cursor()
+Item = tuple[Cursor, list[Batch]]
+"""Of a stream: a batch as its micro-batches, and the cursor that follows it."""
 
 
 class Stream(ABC):
@@ -154,6 +52,10 @@ class Stream(ABC):
         """The batch at `cursor`: the same one whenever and wherever it is asked for."""
 
     @abstractmethod
+    def micro_batches(self, cursor: Cursor) -> list[Batch]:
+        """The same, in the parts that go through the network one after another."""
+
+    @abstractmethod
     def check(self, cursor: Cursor) -> None:
         """Raise CheckpointError where there is no batch at `cursor`."""
 
@@ -161,7 +63,7 @@ class Stream(ABC):
     def following(self, cursor: Cursor) -> Cursor:
         """The cursor after `cursor`."""
 
-    def stream(self, cursor: Cursor = START) -> Generator[tuple[Cursor, Batch], None, None]:
+    def stream(self, cursor: Cursor = START) -> Generator[Item, None, None]:
         """From `cursor` on without end: each batch with the cursor that follows it.
 
         Batches are prepared by a thread; closing the iterator ends it. Raises CheckpointError
@@ -170,10 +72,10 @@ class Stream(ABC):
         self.check(cursor)
         return _prefetch(self._walk(cursor))
 
-    def _walk(self, cursor: Cursor) -> Iterator[tuple[Cursor, Batch]]:
+    def _walk(self, cursor: Cursor) -> Iterator[Item]:
         while True:
-            batch, cursor = self.batch(cursor), self.following(cursor)
-            yield cursor, batch
+            parts, cursor = self.micro_batches(cursor), self.following(cursor)
+            yield cursor, parts
 
 
 class Loader(Stream):
@@ -182,6 +84,10 @@ class Loader(Stream):
     Of each batch, `rank` takes its share among `world_size`: together they see what one alone
     would, batch by batch. In place of an empty share stands the batch's shortest sequence, with
     weight 0, so that all have something to compute.
+
+    A batch whose share is of more than `micro_tokens` is cut into micro-batches of that many at
+    most, or of one draw: sequences of similar lengths together, the longest first. Every rank has
+    as many, of whom some may be stand-ins.
 
     Where examples change over the run, `epochs` is how many the whole of it would take, and
     `begin` the share of it that lies before the first batch.
@@ -193,6 +99,7 @@ class Loader(Stream):
         batch_tokens: int,
         seed: int,
         batch_sequences: int | None = None,
+        micro_tokens: int | None = None,
         epochs: float = math.inf,
         begin: float = 0.0,
         rank: int = 0,
@@ -202,6 +109,7 @@ class Loader(Stream):
         self._rank, self._world_size = rank, world_size
         self._epochs, self._begin = epochs, begin
         self._batch_tokens, self._batch_sequences = batch_tokens, batch_sequences
+        self._micro_tokens = micro_tokens
         self._epoch: tuple[int, IntArray, IntArray] | None = None
 
     def order(self, epoch: int) -> tuple[IntArray, IntArray]:
@@ -224,22 +132,52 @@ class Loader(Stream):
 
     def batch(self, cursor: Cursor) -> Batch:
         """See Stream."""
-        order, bounds = self.order(cursor.epoch)
-        whole = order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
+        whole = self._whole(cursor)
         lengths = self._source.lengths(cursor.epoch)[whole]
-        share = share_out(lengths, self._rank, self._world_size)
-        weight = min(1, len(share))
-        drawn = [int(i) for i in whole[share if weight else [lengths.argmin()]]]
-        indices = self._source.members(drawn)
+        return self._laid_out(cursor, whole, share_out(lengths, self._rank, self._world_size))
+
+    def micro_batches(self, cursor: Cursor) -> list[Batch]:
+        """See Stream."""
+        whole = self._whole(cursor)
+        lengths = self._source.lengths(cursor.epoch)[whole]
+        shares = [
+            self._cut(lengths, share_out(lengths, rank, self._world_size))
+            for rank in range(self._world_size)
+        ]
+        own = shares[self._rank]
+        most = max(map(len, shares))
+        if most == 1:
+            return [self._laid_out(cursor, whole, own[0])]
+        nothing = [np.zeros(0, np.int64)] * (most - len(own))
+        return as_one([self._laid_out(cursor, whole, part) for part in [*own, *nothing]])
+
+    def _cut(self, lengths: IntArray, share: IntArray) -> list[IntArray]:
+        """`share` as micro-batches, of which there is always one."""
+        if self._micro_tokens is None or lengths[share].sum() <= self._micro_tokens:
+            return [share]
+        ordered = share[np.argsort(-lengths[share], kind="stable")]
+        bounds = batch_bounds(lengths[ordered], self._micro_tokens)
+        return [ordered[begin:end] for begin, end in pairwise(bounds)]
+
+    def _whole(self, cursor: Cursor) -> IntArray:
+        """What is drawn for the batch at `cursor`, all shares together."""
+        order, bounds = self.order(cursor.epoch)
+        return order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
+
+    def _laid_out(self, cursor: Cursor, whole: IntArray, places: IntArray) -> Batch:
+        """What stands in `places` of `whole`, which is drawn for the batch at `cursor`; a stand-in
+        where there are none."""
+        weight = min(1, len(places))
+        if not weight:
+            places = np.argsort(self._source.lengths(cursor.epoch)[whole], kind="stable")[:1]
+        indices = self._source.members(whole[places].tolist())
         progress = self.progress(cursor)
         examples = [self._source.example(cursor.epoch, index, progress) for index in indices]
         return replace(collate(examples, indices), weight=weight)
 
     def num_tokens(self, cursor: Cursor) -> int:
         """Of the batch at `cursor`, all shares together."""
-        order, bounds = self.order(cursor.epoch)
-        whole = order[bounds[cursor.batch] : bounds[cursor.batch + 1]]
-        return int(self._source.lengths(cursor.epoch)[whole].sum())
+        return int(self._source.lengths(cursor.epoch)[self._whole(cursor)].sum())
 
     def check(self, cursor: Cursor) -> None:
         """See Stream."""
@@ -283,6 +221,10 @@ class Phases(Stream):
         """See Stream."""
         return self.loader(cursor.phase).batch(cursor)
 
+    def micro_batches(self, cursor: Cursor) -> list[Batch]:
+        """See Stream."""
+        return self.loader(cursor.phase).micro_batches(cursor)
+
     def check(self, cursor: Cursor) -> None:
         """See Stream."""
         if cursor.phase >= len(self._ends):
@@ -311,11 +253,11 @@ def sequential_batches(source: Source, batch_tokens: int, epoch: int = 0) -> Ite
         yield collate([source.example(epoch, index) for index in indices], indices)
 
 
-def _prefetch(items: Iterator[tuple[Cursor, Batch]]) -> Generator[tuple[Cursor, Batch], None, None]:
-    ready: queue.Queue[tuple[Cursor, Batch] | BaseException] = queue.Queue(PREFETCH)
+def _prefetch(items: Iterator[Item]) -> Generator[Item, None, None]:
+    ready: queue.Queue[Item | BaseException] = queue.Queue(PREFETCH)
     closed = threading.Event()
 
-    def offer(item: tuple[Cursor, Batch] | BaseException) -> bool:
+    def offer(item: Item | BaseException) -> bool:
         while not closed.is_set():
             try:
                 ready.put(item, timeout=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,15 +19,14 @@ def batch_bounds(
     A batch holds as many as fit in `batch_tokens` (at least one), and at most
     `batch_sequences`.
     """
-    ends = np.cumsum(lengths)
-    bounds = [0]
+    ends = np.cumsum(lengths).data  # a memoryview: its numbers are Python's, and come faster
+    most = batch_sequences or batch_tokens  # a sequence has one token at least
+    bounds, used = [0], 0
     while bounds[-1] < len(lengths):
         begin = bounds[-1]
-        used = int(ends[begin - 1]) if begin else 0
-        end = int(np.searchsorted(ends, used + batch_tokens, side="right"))
-        if batch_sequences is not None:
-            end = min(end, begin + batch_sequences)
-        bounds.append(max(end, begin + 1))
+        fit = bisect_right(ends, used + batch_tokens, begin, min(begin + most, len(lengths)))
+        bounds.append(max(fit, begin + 1))
+        used = ends[bounds[-1] - 1]
     return np.array(bounds, dtype=np.int64)
 
 

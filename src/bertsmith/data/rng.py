@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import numpy.typing as npt
 
+from bertsmith.text.mixing import GOLDEN_RATIO, mixed
 from bertsmith.types import FloatArray, IntArray
-
-_U64 = npt.NDArray[np.uint64]
 
 
 def key(*parts: int | str) -> int:
@@ -25,11 +23,8 @@ def key(*parts: int | str) -> int:
 def uniform(key_: int, counters: IntArray) -> FloatArray:
     """One number in [0, 1) for each of `counters`, by splitmix64 (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        bits: _U64 = counters.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key_)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-        bits ^= bits >> np.uint64(31)
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        states = counters.astype(np.uint64) * GOLDEN_RATIO + np.uint64(key_)
+    return (mixed(states) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def generator(*parts: int | str) -> np.random.Generator:

@@ -18,7 +18,7 @@ import numpy as np
 
 from bertsmith.config import Masking
 from bertsmith.data import rng
-from bertsmith.data.walk import MIN_TOKENS, Columns, in_parts, last_within, walk
+from bertsmith.data.walk import MIN_TOKENS, Columns, in_blocks, last_within, walk
 from bertsmith.errors import CorpusError
 from bertsmith.types import NO_PAIR, FloatArray, IntArray, Segment
 
@@ -240,12 +240,15 @@ def plan_next_sentence(
         return (cursor, middle, end, label, row), following, np.where(label, at, last)
 
     a_begin, a_end, b_end, label, row = walk(sentences, ranges, step)
-    b_begin = a_end.copy()
-    random = np.flatnonzero(label)
-    left = _room(draw, a_begin[random], room, short_rate) - (a_end - a_begin)[random]
-    b_begin[random], b_end[random] = in_parts(
-        _elsewhere(sentences, ranges, draw), row[random], left, a_begin[random]
-    )
+    elsewhere = _elsewhere(sentences, ranges, draw)
+
+    def other(index: IntArray) -> Columns:
+        begin = a_begin[index]
+        left = _room(draw, begin, room, short_rate) - (a_end[index] - begin)
+        return elsewhere(row[index], left, begin)
+
+    b_begin, random = a_end.copy(), np.flatnonzero(label)
+    b_begin[random], b_end[random] = in_blocks(other, random)
     return Plan(a_begin, a_end, b_begin, b_end, label)
 
 
@@ -327,14 +330,17 @@ def _elsewhere(
     sentences: IntArray, ranges: IntArray, draw: _Draws
 ) -> Callable[[IntArray, IntArray, IntArray], Columns]:
     """(own row of `ranges`, room, cursor) -> a run of sentences of a random other document."""
-    firsts = np.searchsorted(sentences, ranges[:, 0], side="left")
+    begins = ranges[:, 0]
+    firsts = np.searchsorted(sentences, begins, side="left")
     counts = np.searchsorted(sentences, ranges[:, 1], side="left") - firsts
+    # In the held-out end of a sentence none begins: it is taken from where it is cut.
+    firsts = np.where(counts > 0, firsts, np.searchsorted(sentences, begins, side="right") - 1)
 
     def choose(row: IntArray, room: IntArray, cursor: IntArray) -> Columns:
         other = (draw("document", cursor) * (len(ranges) - 1)).astype(np.int64)
         other += other >= row
         first = firsts[other] + (draw("sentence", cursor) * counts[other]).astype(np.int64)
-        begin = sentences[first]
+        begin = np.maximum(sentences[first], begins[other])
         limit = np.minimum(begin + room, ranges[other, 1])
         boundary = sentences[last_within(sentences, first, limit)]
         return begin, np.where(boundary > begin, boundary, limit)

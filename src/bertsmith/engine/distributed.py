@@ -12,6 +12,7 @@ decisions, texts) go between processors; gradients and counts stay where the mod
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -56,12 +57,12 @@ class Group:
         """`batch` as this process' share of one: its counts are then everyone's."""
         if self.size == 1:
             return batch
-        return replace(batch, total=lambda count: self._sum(count * batch.weight))
+        return replace(batch, add_up=self._sum)
 
-    def sums(self, values: Mapping[str, Tensor | float], weight: int = 1) -> dict[str, float]:
-        """Each of `values`, which all have by the same names, times `weight`, added up."""
-        found = [float(torch.as_tensor(value).detach()) for value in values.values()]
-        numbers = self._sum(torch.tensor(found, dtype=torch.float64) * weight)
+    def sums(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Each of `values`, which all have by the same names, added up."""
+        found = [float(value) for value in values.values()]
+        numbers = self._sum(torch.tensor(found, dtype=torch.float64))
         return dict(zip(values, numbers.tolist(), strict=True))
 
     def largest(self, *numbers: int) -> list[int]:
@@ -206,6 +207,9 @@ def _join() -> tuple[Store, Group]:
             )
         torch.cuda.set_device(place)
         backend = "cpu:gloo,cuda:nccl"
+    # Imported later (torch.optim does), it would hold the group in its functions' defaults:
+    # its threads would then outlive it, and sometimes abort the process as Python ends.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return store, Group(rank, size)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bertsmith.files import write_text_atomically
+
 
 class Log:
     """An append-only list of records on disk."""
@@ -50,8 +52,5 @@ def cut_log(path: Path, step: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     kept = [record for record in read_log(path) if record.get("step", 0) <= step]
-    temporary = path.with_name(f".{path.name}.tmp")
-    lines = "".join(json.dumps(record) + "\n" for record in kept)
-    temporary.write_text(lines, "utf-8")
-    temporary.replace(path)
+    write_text_atomically(path, "".join(json.dumps(record) + "\n" for record in kept))
     return kept

@@ -84,16 +84,26 @@ class Optimizer:
             groups = _groups(matrices, config.muon_lr, decay, rates)
             self._parts.append(Muon(groups, config.muon_lr, decay, computed))
 
+    def collect(self) -> None:
+        """Add to the step's gradients what a backward pass has left, in fp32.
+
+        To be called between two of them: in bfloat16 every sum would be rounded.
+        """
+        for name, weight in self._model.items():
+            master = self._master[name]
+            if master is weight or weight.grad is None:
+                continue
+            gradient = weight.grad.to(torch.float32)
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            weight.grad = None
+
     def step(self, factor: float) -> float:
         """Update every weight at `factor` times the peak rates; the gradient's L2 norm.
 
         Weights without a gradient, and with a norm that is not finite all of them, stay as they
         were.
         """
-        for name, weight in self._model.items():
-            master = self._master[name]
-            if master is not weight and weight.grad is not None:
-                master.grad = weight.grad.to(torch.float32)
+        self.collect()
         gradients = [w.grad for w in self._master.values() if w.grad is not None]
         if self._group.size > 1 and not is_sharded(gradients[0]):  # else they are added up already
             self._group.add_up(gradients)

@@ -3,6 +3,9 @@
     for step in train(model, loss, loader.stream(state.cursor), optimizer, schedule, run, state):
         ...log, evaluate, checkpoint with step.state...
 
+A batch goes through the network in micro-batches, one after another, as many as its memory asks
+for: their losses, and so their gradients, add up to the whole's.
+
 Nothing in here has a random state of its own: torch's generator is seeded from (seed, step,
 rank) before each step, so that a run resumed at any step goes on bit for bit. Where several
 processes train together, each Step tells of all their shares, and is the same for all.
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertsmith.engine.distributed import ALONE, Group
 from bertsmith.engine.health import ExplosionDetector
@@ -78,10 +81,15 @@ class DivergenceError(TrainingError):
 
     def __init__(self, what: str, step: int, indices: Sequence[int], sound_step: int) -> None:
         self.step, self.indices, self.sound_step = step, tuple(indices), sound_step
+        self._parts = what, step, self.indices, sound_step
         super().__init__(
             f"{what} at step {step:,}, in examples {listed(indices)}",
             mend="lower the learning rate, or lengthen the warm-up",
         )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """See BertsmithError."""
+        return type(self), self._parts
 
 
 def listed(indices: Sequence[int], most: int = 8) -> str:
@@ -93,7 +101,7 @@ def listed(indices: Sequence[int], most: int = 8) -> str:
 def train(
     model: nn.Module,
     loss: Loss,
-    batches: Iterable[tuple[CursorT, Batch]],
+    batches: Iterable[tuple[CursorT, Sequence[Batch]]],
     optimizer: Optimizer,
     schedule: Schedule,
     length: Length,
@@ -103,9 +111,9 @@ def train(
 ) -> Iterator[Step[CursorT]]:
     """Train from `state` to the end of `length`, yielding after every optimizer step.
 
-    `batches` gives each batch, of which `group` has shares, with the cursor that follows it.
-    Raises DivergenceError, with the weights as they were before the step, where a loss or a
-    gradient is not finite, or the loss has exploded (see ExplosionDetector).
+    `batches` gives each batch as its micro-batches, of which `group` has shares, with the cursor
+    that follows it. Raises DivergenceError, with the weights as they were before the step, where
+    a loss or a gradient is not finite, or the loss has exploded (see ExplosionDetector).
     """
     model.train()
     detector, sound_step = ExplosionDetector(state.first_loss), state.step - 1
@@ -113,19 +121,26 @@ def train(
     if length.progress(state) >= 1.0:
         return
     began = time.perf_counter()
-    for cursor, host_batch in batches:
-        batch = group.share(host_batch.to(device))
+    for cursor, micro_batches in batches:
         torch.manual_seed(_mix(seed, state.step, group.rank))
-        total, named = loss(model, batch)
-        (total * batch.weight).backward()  # type: ignore[no-untyped-call]
-        values = group.sums({"loss": total, **named, _TOKENS: batch.num_tokens}, batch.weight)
+        own: dict[str, Tensor] = {}
+        for micro_batch in micro_batches:
+            batch = group.share(micro_batch.to(device))
+            total, named = loss(model, batch)
+            (total * batch.weight).backward()  # type: ignore[no-untyped-call]
+            optimizer.collect()
+            for name, scalar in {"loss": total, **named}.items():
+                own[name] = own.get(name, 0.0) + scalar.detach() * batch.weight
+        read = sum(batch.num_tokens * batch.weight for batch in micro_batches)
+        values = group.sums({**own, _TOKENS: read})
         value, tokens = values["loss"], int(values.pop(_TOKENS))
+        indices = [i for batch in micro_batches for i in batch.indices * batch.weight]
         was_sound = detector.is_sound
         detector.update(value)
         if detector.is_sound:
             sound_step = state.step
         elif was_sound:
-            jump = state.step + 1, group.union(_counted(batch))
+            jump = state.step + 1, group.union(indices)
         before = length.progress(state)
         state = State(cursor, state.step + 1, state.tokens + tokens, detector.first_loss)
         factor = schedule((before + length.progress(state)) / 2)
@@ -134,21 +149,16 @@ def train(
             raise DivergenceError(what, *jump, sound_step)
         if not math.isfinite(value):
             what = f"the loss is {value}"
-            raise DivergenceError(what, state.step, group.union(_counted(batch)), sound_step)
+            raise DivergenceError(what, state.step, group.union(indices), sound_step)
         grad_norm = optimizer.step(factor)
         if not math.isfinite(grad_norm):
             what = f"the gradient's norm is {grad_norm}"
-            raise DivergenceError(what, state.step, group.union(_counted(batch)), sound_step)
+            raise DivergenceError(what, state.step, group.union(indices), sound_step)
         seconds = time.perf_counter() - began
         yield Step(state, tokens, values, factor, grad_norm, detector.is_sound, seconds)
         began = time.perf_counter()
         if length.progress(state) >= 1.0:
             return
-
-
-def _counted(batch: Batch) -> tuple[int, ...]:
-    """The examples in it, where it counts."""
-    return batch.indices * batch.weight
 
 
 def _mix(seed: int, step: int, rank: int) -> int:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertsmith.config import MAX_VOCABULARY, ModelConfig, validate
+from bertsmith.config import MAX_VOCABULARY, ModelConfig
 from bertsmith.errors import ConfigError, ModelError
 from bertsmith.export.checks import Json
 from bertsmith.export.families import FAMILIES
 from bertsmith.export.families.base import Family, Kind
+from bertsmith.schema import validate
 
 MAX_LABELS = 1 << 20
 TAGGERS: tuple[Kind, ...] = ("tagger", "feature_tagger")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from bertsmith.errors import ModelError
 from bertsmith.export.configs import from_json
 from bertsmith.export.families.base import Kind
 from bertsmith.export.weights import read_tensors
+from bertsmith.schema import read_json_object
 from bertsmith.text.tokenizer import Tokenizer
 
 CONFIG = "config.json"
@@ -69,7 +69,7 @@ def read_model(folder: str | Path) -> ModelFolder:
             "no such model folder", where=folder, mend="give the folder of a saved model"
         )
     path = folder / CONFIG
-    described = from_json(_read_json(path), path)
+    described = from_json(_read_config(path), path)
     state = read_tensors(folder, described)
     classifies = "classifier.weight" in state
     return ModelFolder(
@@ -116,19 +116,11 @@ def require_fit(tokenizer: Tokenizer, config: ModelConfig, where: Path, mend: st
         )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(
             f"has no {CONFIG}", where=path.parent, mend="give the folder of a saved model"
         )
     if path.stat().st_size > _MAX_CONFIG_BYTES:
         raise ModelError("is too large for a config", where=path, mend="use an unchanged model")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot be read ({error.strerror})", where=path) from None
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is not JSON ({error})", where=path, mend="copy it again") from None
-    if not isinstance(content, dict):
-        raise ModelError("is not a JSON object", where=path, mend="copy it again")
-    return content
+    return read_json_object(path, ModelError)

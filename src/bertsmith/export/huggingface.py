@@ -115,7 +115,10 @@ def save_model(
     neutral = {neutral_name(own, config): part for own, part in model.state_dict().items()}
     state = disk_state(neutral, family, kind)
     text = card or model_card(
-        folder.name, architecture=architecture, labels=names, mask=tokenizer.specials[-1]
+        folder.resolve().name,
+        architecture=architecture,
+        labels=names,
+        mask="" if config.causal else tokenizer.specials[-1],
     )
     with replace_folder(folder, holds=CONFIG, error=ModelError) as temporary:
         (temporary / CONFIG).write_text(_dumps(content), "utf-8")

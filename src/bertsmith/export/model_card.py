@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bertsmith.export.families import FAMILIES
+from bertsmith.markdown import markdown_table
+
 _BERTSMITH_ONLY = (
     "transformers has no class for this network: the folder is in bertsmith's own format, which "
     "only bertsmith reads."
@@ -24,6 +27,28 @@ model = AutoModelForSeq2SeqLM.from_pretrained("{name}")
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 answer = model.generate(**tokenizer("{sample}", return_tensors="pt"), num_beams=4)
 print(tokenizer.batch_decode(answer))
+"""
+
+
+_ANSWER = """\
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+model = AutoModelForQuestionAnswering.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+inputs = tokenizer("what is here?", "{sample}", return_tensors="pt")
+scores = model(**inputs)
+begin, end = scores.start_logits.argmax(), scores.end_logits.argmax()
+print(tokenizer.decode(inputs["input_ids"][0, begin : end + 1]))
+"""
+_CHOOSE = """\
+from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+model = AutoModelForMultipleChoice.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+options = ["one option", "another one"]
+inputs = tokenizer(["{sample}"] * 2, options, return_tensors="pt", padding=True)
+scores = model(**{{key: value[None] for key, value in inputs.items()}}).logits
+print(options[scores.argmax()])
 """
 
 
@@ -75,15 +100,41 @@ _WORD_VECTORS = _Use(
     "word",
     what="Word vectors",
 )
+_SPANS = _Use(
+    "question-answering",
+    "load_finetuned",
+    "bertsmith predict {name} questions.jsonl",
+    "a text",
+    _ANSWER,
+    "A model that answers questions on a text",
+)
+_CHOICE = _Use(
+    "multiple-choice",
+    "load_finetuned",
+    "bertsmith predict {name} questions.jsonl",
+    "a question",
+    _CHOOSE,
+    "A model that chooses an answer",
+)
 _USES = {
+    "ForSequenceClassification": _CLASSIFIER,
+    "SequenceClassifier": _CLASSIFIER,
+    "ForTokenClassification": _TAGGER,
+    "TokenClassifier": _TAGGER,
+    "FeatureTagger": _TAGGER,
+    "ForQuestionAnswering": _SPANS,
+    "SpanModel": _SPANS,
+    "ForMultipleChoice": _CHOICE,
+    "ChoiceModel": _CHOICE,
     "ElectraForPreTraining": _ENCODER,
     "ReplacedTokenDetector": _ENCODER,
-    "T5ForConditionalGeneration": _ENCODER_DECODER,
+    "ForConditionalGeneration": _ENCODER_DECODER,
     "EncoderDecoder": _ENCODER_DECODER,
     "Word2Vec": _WORD_VECTORS,
+    "ForPreTraining": _MASKED_LM,
+    "MaskedLM": _MASKED_LM,
 }
-"""Of pre-trained classes; the others are masked LMs."""
-_TAGGERS = ("ForTokenClassification", "TokenClassifier", "FeatureTagger")
+"""By the ends of classes' names, the first that fits; what has no head is an encoder."""
 
 
 def model_card(
@@ -99,16 +150,16 @@ def model_card(
     labels: Sequence[str] | None = None,
     mask: str = "[MASK]",
 ) -> str:
-    """Render the card. `architecture` is the class in config.json; `labels` make it a classifier;
-    `mask` is the tokenizer's token for what is to be found.
+    """Render the card. `architecture` is the class in config.json, which says what the model is
+    for, `labels` are a classifier's, `mask` is the tokenizer's token for what is to be found;
+    empty for a network that finds nothing there, as it reads from left to right.
 
     `sizes`, `training` and `scores` become tables, in the order given. The licence is left
     to whoever publishes the model.
     """
     published = bool(_family(architecture))
-    use = _USES.get(architecture, _MASKED_LM)
-    if labels is not None:
-        use = _TAGGER if architecture.endswith(_TAGGERS) else _CLASSIFIER
+    use = next((use for end, use in _USES.items() if architecture.endswith(end)), _ENCODER)
+    use = use if mask else _ENCODER
     sections = [
         _front_matter(_family(architecture), use),
         f"# {name}",
@@ -125,10 +176,16 @@ def model_card(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def with_limit(card: str, limit: str) -> str:
+    """`card`, which `model_card` made, with a further limit before the others."""
+    head, title, others = card.rpartition("## Limits\n\n")
+    return f"{head}{title}- {limit}\n{others}"
+
+
 def _family(architecture: str) -> str:
-    """ "bert" of a BertForMaskedLM, ...; empty for the classes of our own format."""
-    family, _, task = architecture.partition("For")
-    return family.lower() if task else ""
+    """The family of one of transformers' classes; empty for those of our own format."""
+    begins = architecture.lower().startswith
+    return next((family.name for family in FAMILIES if begins(family.name)), "")
 
 
 def _front_matter(family: str, use: _Use) -> str:
@@ -146,7 +203,7 @@ def _front_matter(family: str, use: _Use) -> str:
 
 
 def _summary(architecture: str, use: _Use, labels: Sequence[str] | None) -> str:
-    if labels is not None:
+    if labels:
         what = "tagger of words with" if use is _TAGGER else "text classifier of"
         return f"A {what} {len(labels)} labels ({architecture}), made with bertsmith."
     return f"{use.what} ({architecture}), made with bertsmith."
@@ -164,19 +221,13 @@ def _section(title: str, body: str) -> str:
 def _table(head: str, values: Mapping[str, object] | None) -> str:
     if not values:
         return ""
-    rows = [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items()]
-    return "\n".join([f"| {head} | value |", "|---|---|", *rows])
-
-
-def _cell(value: object) -> str:
-    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return " ".join(shown.split()).replace("|", "\\|")
+    return markdown_table((head, "value"), values.items())
 
 
 def _usage(name: str, use: _Use, published: bool, mask: str) -> str:
     sample = use.sample.format(mask=mask)
     blocks = [
-        "With bertsmith, from the shell and from Python:",
+        f"With bertsmith, from the shell and from Python, where `{name}` is this folder:",
         f"```sh\n{use.command.format(name=name, mask=mask)}\n```",
         "```python\n"
         f"from bertsmith.export.huggingface import {use.loader}, load_tokenizer\n\n"

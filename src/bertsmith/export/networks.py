@@ -227,10 +227,6 @@ def load_tagger(folder: str | Path | ModelFolder) -> AnyTagger:
         model = tagger_of(
             source.config, count, rate, settings if isinstance(settings, dict) else {}
         )
-    names = [neutral_name(own, source.config) for own in model.state_dict()]
-    missing = [name for name in names if name not in source.state]
-    if missing:
-        raise source.lacks(missing[0].partition(".")[0], "use a whole, unchanged model")
     return _assemble(model, source).eval()
 
 
@@ -306,10 +302,12 @@ def _source_of_encoder(folder: str | Path | ModelFolder) -> ModelFolder:
 
 
 def _assemble(model: M, source: ModelFolder) -> M:
-    """Give a model on the meta device its tensors."""
-    state = {
-        own: source.state[neutral_name(own, source.config)].clone() for own in model.state_dict()
-    }
+    """Give a model on the meta device its tensors. ModelError for a part that is not there."""
+    names = {own: neutral_name(own, source.config) for own in model.state_dict()}
+    missing = [name for name in names.values() if name not in source.state]
+    if missing:
+        raise source.lacks(missing[0].partition(".")[0], "use a whole, unchanged model")
+    state = {own: source.state[name].clone() for own, name in names.items()}
     model.load_state_dict(state, assign=True)
     return model
 

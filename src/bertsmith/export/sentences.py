@@ -19,22 +19,33 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 from torch import from_numpy
 
 from bertsmith.engine.tensors import write_tensors
 from bertsmith.errors import ModelError
 from bertsmith.export.checks import Json, require_values
+from bertsmith.export.families import family_of, own
 from bertsmith.export.folder import CONFIG, ModelFolder, load_tokenizer, read_model
 from bertsmith.export.huggingface import save_model
 from bertsmith.export.networks import load_encoder
 from bertsmith.export.weights import WEIGHTS
-from bertsmith.files import replace_folder, require_plain_file
+from bertsmith.files import check_replaceable, replace_folder, require_plain_file
 from bertsmith.nn.sentence import KINDS, Pooling, PoolingKind, Projection, SentenceEncoder
+from bertsmith.schema import read_json, read_json_object
 from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_files import CONFIG as TOKENIZER_CONFIG
 
 MODULES = "modules.json"
 LENGTHS = "sentence_bert_config.json"
+_LENGTHS = (
+    LENGTHS,
+    *(
+        f"sentence_{family}_config.json"
+        for family in ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+    ),
+)
+"""Names of older versions, too; the first that is there holds."""
 SETTINGS = "config_sentence_transformers.json"
 LONGEST = 512
 """Tokens of a text, where nothing says how many the model was trained on."""
@@ -45,6 +56,24 @@ _OTHER_MODES = ("mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 _TEXT_TYPE = "sentence_transformers.models."
 """The modules' names that every version of sentence-transformers reads."""
 _ACTIVATIONS = {"Tanh": True, "Identity": False}
+_TRANSFORMER: dict[str, tuple[Any, ...]] = {
+    "do_lower_case": (False,),
+    "transformer_task": ("feature-extraction",),
+    "modality_config": (
+        {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+    ),
+    "module_output_name": ("token_embeddings",),
+    **dict.fromkeys(
+        ("tokenizer_args", "processor_kwargs", "config_args", "config_kwargs", "processing_kwargs"),
+        ({}, None),
+    ),
+}
+"""For `require_values`: of the Transformer step ..."""
+_ON_SENTENCES: dict[str, tuple[Any, ...]] = {
+    "module_input_name": ("sentence_embedding",),
+    "module_output_name": ("sentence_embedding", None),
+}
+"""... and of those after Pooling."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +98,7 @@ def read_sentence_folder(folder: str | Path) -> SentenceFolder:
     Raises ModelError for a folder that cannot be read, or has a step that we do not compute.
     """
     folder = Path(folder)
-    if not (folder / MODULES).exists():
+    if not is_sentence_folder(folder):
         source = read_model(folder)
         known = source.extra.get("max_length")
         return _folder(source, Pooling(), known if isinstance(known, int) else LONGEST)
@@ -92,16 +121,23 @@ def read_sentence_folder(folder: str | Path) -> SentenceFolder:
     hidden = source.config.hidden_size
     projections = []
     for kind, path in steps[2:]:
+        if (path / CONFIG).exists():
+            require_values(_read(path / CONFIG), _ON_SENTENCES, path / CONFIG)
         if kind == "Dense":
             projections.append(_read_dense(path, hidden))
             hidden = len(projections[-1].bias)
     return _folder(
         source,
         _read_pooling(steps[1][1] / CONFIG),
-        _read_length(base),
+        _read_length(base, source.config.max_position_embeddings),
         projections,
         normalise=kinds[-1] == "Normalize",
     )
+
+
+def is_sentence_folder(folder: Path) -> bool:
+    """Whether sentence-transformers' steps are told in it."""
+    return (folder / MODULES).exists()
 
 
 def _folder(
@@ -118,7 +154,8 @@ def _folder(
 def _read_steps(folder: Path) -> list[tuple[str, Path]]:
     """The class of each step, without its module, and its folder."""
     path = folder / MODULES
-    listed = _read_json(path)
+    require_plain_file(path, _MAX_JSON_BYTES, ModelError)
+    listed = read_json(path, ModelError)
     steps = []
     for step in listed if isinstance(listed, list) else [None]:
         kind, inside = (
@@ -126,7 +163,7 @@ def _read_steps(folder: Path) -> list[tuple[str, Path]]:
         )
         if not isinstance(kind, str) or not isinstance(inside, str):
             raise ModelError("is no list of modules", where=path, mend="copy it again")
-        if inside != Path(inside or "x").name and inside:
+        if inside and (inside == ".." or "\0" in inside or inside != Path(inside).name):
             raise ModelError(f"names the folder {inside!r} outside of its own", where=path)
         steps.append((kind.rpartition(".")[2], folder / inside))
     if len(steps) < 2:
@@ -153,15 +190,16 @@ def _read_pooling(path: Path) -> Pooling:
     return Pooling(kind)
 
 
-def _read_length(base: Path) -> int:
-    """`max_seq_length`, else what the tokenizer says, else LONGEST."""
-    for name, key in ((LENGTHS, "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
-        content = _read(base / name) if (base / name).exists() else {}
-        if name == LENGTHS:
-            require_values(content, {"do_lower_case": (False,)}, base / name)
+def _read_length(base: Path, longest: int) -> int:
+    """`max_seq_length`, else what the tokenizer says, else `longest`."""
+    path = next((base / name for name in _LENGTHS if (base / name).exists()), base / LENGTHS)
+    for where, key in ((path, "max_seq_length"), (base / TOKENIZER_CONFIG, "model_max_length")):
+        content = _read(where) if where.exists() else {}
+        if where == path:
+            require_values(content, _TRANSFORMER, path)
         if isinstance(content.get(key), int) and content[key] > 0:
             return int(content[key])
-    return LONGEST
+    return longest
 
 
 def _read_dense(folder: Path, size: int) -> Projection:
@@ -174,12 +212,11 @@ def _read_dense(folder: Path, size: int) -> Projection:
             where=path,
             mend=f"use a model with {' or '.join(_ACTIVATIONS)}",
         )
-    plain = {"use_residual": (False,), "module_input_name": ("sentence_embedding",)}
-    require_values(content, plain, path)
+    require_values(content, {"use_residual": (False,)}, path)
     weights = folder / WEIGHTS
     require_plain_file(weights, _MAX_BYTES, ModelError)
     try:
-        tensors = {name: tensor.astype("float32") for name, tensor in load_file(weights).items()}
+        tensors = {name: part.float().numpy() for name, part in load_file(weights).items()}
         weight = tensors["linear.weight"]
         bias = tensors.get("linear.bias", 0 * weight[:, 0])
     except (SafetensorError, KeyError, IndexError, ValueError) as error:
@@ -194,18 +231,8 @@ def _read_dense(folder: Path, size: int) -> Projection:
 
 
 def _read(path: Path) -> Json:
-    content = _read_json(path)
-    if not isinstance(content, dict):
-        raise ModelError("is not a JSON object", where=path, mend="copy it again")
-    return content
-
-
-def _read_json(path: Path) -> Any:
     require_plain_file(path, _MAX_JSON_BYTES, ModelError)
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is not JSON ({error})", where=path, mend="copy it again") from None
+    return read_json_object(path, ModelError)
 
 
 def save_sentence_encoder(
@@ -219,10 +246,44 @@ def save_sentence_encoder(
 ) -> None:
     """Write a folder that `SentenceTransformer(folder)` computes the same vectors from.
 
-    Whole or not at all; an older model there is replaced. Raises ModelError where other layers
-    than the last are read, for which that format has no words.
+    Whole or not at all; an older model there is replaced. Raises ModelError as `require_savable`
+    does.
     """
     folder = Path(folder)
+    require_savable(folder, network)
+    with replace_folder(folder, holds=CONFIG, error=ModelError) as temporary:
+        save_model(temporary, network, tokenizer, card=_card(folder.resolve().name))
+        size = network.encoder.config.hidden_size
+        write_steps(temporary, network.pooling, size, max_length, projections, normalise)
+
+
+def write_steps(
+    folder: Path,
+    pooling: Pooling,
+    size: int,
+    max_length: int,
+    projections: Sequence[Projection] = (),
+    normalise: bool = False,
+) -> None:
+    """Make the model folder `folder`, of vectors of `size`, one of sentence-transformers."""
+    steps = ["Pooling", *["Dense"] * len(projections), *["Normalize"] * normalise]
+    inside = ["", *(f"{number}_{kind}" for number, kind in enumerate(steps, 1))]
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": _TEXT_TYPE + kind}
+        for index, (kind, path) in enumerate(zip(["Transformer", *steps], inside, strict=True))
+    ]
+    _write(folder / MODULES, modules)
+    _write(folder / LENGTHS, {"max_seq_length": max_length, "do_lower_case": False})
+    for path in inside[1:]:
+        (folder / path).mkdir()
+    _write(folder / inside[1] / CONFIG, _pooling_config(pooling.kind, size))
+    for path, projection in zip(inside[2:], projections, strict=False):
+        _write_dense(folder / path, projection)
+
+
+def require_savable(folder: Path, network: SentenceEncoder) -> None:
+    """ModelError where `network` cannot be saved as `folder`: other layers than the last are read,
+    for which that format has no words, or transformers has no such encoder."""
     if network.pooling.layers:
         raise ModelError(
             "sentence-transformers read the last layer alone, and these vectors read "
@@ -230,22 +291,13 @@ def save_sentence_encoder(
             where=folder,
             mend="save vectors of the last layer",
         )
-    size = network.encoder.config.hidden_size
-    steps = ["Pooling", *["Dense"] * len(projections), *["Normalize"] * normalise]
-    inside = ["", *(f"{number}_{kind}" for number, kind in enumerate(steps, 1))]
-    modules = [
-        {"idx": index, "name": str(index), "path": path, "type": _TEXT_TYPE + kind}
-        for index, (kind, path) in enumerate(zip(["Transformer", *steps], inside, strict=True))
-    ]
-    with replace_folder(folder, holds=CONFIG, error=ModelError) as temporary:
-        save_model(temporary, network, tokenizer, card=_card(folder.name))
-        _write(temporary / MODULES, modules)
-        _write(temporary / LENGTHS, {"max_seq_length": max_length, "do_lower_case": False})
-        for path in inside[1:]:
-            (temporary / path).mkdir()
-        _write(temporary / inside[1] / CONFIG, _pooling_config(network.pooling.kind, size))
-        for path, projection in zip(inside[2:], projections, strict=False):
-            _write_dense(temporary / path, projection)
+    if family_of(network.encoder.config, "encoder") is own.FAMILY:
+        raise ModelError(
+            "sentence-transformers read encoders that transformers has, and this is none",
+            where=folder,
+            mend="keep its vectors alone",
+        )
+    check_replaceable(folder, CONFIG, ModelError)
 
 
 def _pooling_config(pooling: PoolingKind, size: int) -> Mapping[str, Any]:

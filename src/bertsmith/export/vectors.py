@@ -6,14 +6,17 @@ with spaces between. Also as .gz, .xz and .zst when read.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from bertsmith.errors import DataError
 from bertsmith.files import open_atomically
-from bertsmith.text.lines import HashedFile, decompressed, read_lines
+from bertsmith.text.lines import file_lines
 from bertsmith.types import Float32Array, WordVectors
+
+_COUNT = re.compile("[1-9][0-9]{0,17}")
 
 
 def write_vectors(path: Path, table: WordVectors) -> None:
@@ -33,14 +36,13 @@ def read_vectors(path: Path) -> WordVectors:
     if not path.is_file():
         raise DataError("no such file", where=path, mend="give a model or a file of word vectors")
     found: dict[str, Float32Array] = {}
-    with HashedFile(path) as raw:
-        lines = read_lines(decompressed(raw, path), path)
-        count, size = _sizes(next(lines, (1, ""))[1], path)
-        read = 0
-        for number, line in lines:
-            word, vector = _parse(line, size, f"{path}:{number}")
-            found.setdefault(word, vector)
-            read += 1
+    lines = file_lines(path)
+    count, size = _sizes(next(lines, (1, ""))[1], path)
+    read = 0
+    for number, line in lines:
+        word, vector = _parse(line, size, f"{path}:{number}")
+        found.setdefault(word, vector)
+        read += 1
     if read != count:
         raise DataError(
             f"{read:,} words, where its first line says {count:,}",
@@ -53,7 +55,7 @@ def read_vectors(path: Path) -> WordVectors:
 def _sizes(line: str, path: Path) -> tuple[int, int]:
     """Words and dimensions out of the first line."""
     fields = line.split()
-    if len(fields) != 2 or not all(field.isdecimal() and int(field) for field in fields):
+    if len(fields) != 2 or not all(_COUNT.fullmatch(field) for field in fields):
         raise DataError(
             f"begins with {line[:40]!r}, not with the numbers of words and of dimensions",
             where=f"{path}:1",
@@ -66,9 +68,10 @@ def _parse(line: str, size: int, where: str) -> tuple[str, Float32Array]:
     """A word, which may hold spaces, and its vector."""
     word, *fields = line.rstrip(" ").rsplit(" ", size)
     try:
-        vector = np.array(fields, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what fp32 cannot hold is infinite, and refused
+            vector = np.array(fields, dtype=np.float32)
     except ValueError:
-        vector = np.full(size, np.nan, dtype=np.float32)
+        vector = np.array([], dtype=np.float32)
     if len(vector) != size or not np.isfinite(vector).all():
         raise DataError(
             f"{line[:40]!r} is not a word and {size} numbers",

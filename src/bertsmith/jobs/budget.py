@@ -6,20 +6,20 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import nn
 
-from bertsmith.config import EVAL_SHARE, RunConfig, read_toml, resolve
+from bertsmith.config import EVAL_SHARE, RunConfig, resolve
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
 from bertsmith.engine.distributed import Group
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, State, train
 from bertsmith.errors import ConfigError
-from bertsmith.files import write_text_atomically
+from bertsmith.files import temporary_folder, write_text_atomically
 from bertsmith.jobs.setup import Setup, begin
+from bertsmith.schema import read_toml, validate
 
 CALIBRATION_SECONDS = 8.0
 WARM_STEPS, FEWEST_STEPS = 2, 5
@@ -30,9 +30,9 @@ LEAST_SHARE = 0.5
 def settle(setup: Setup, out: Path) -> RunConfig:
     """The config of the run in `out`; written there, minutes as tokens, where it is new.
 
-    A run goes on with new `log` settings, on another device, on other processes and with its
-    source moved; anything else that differs is a ConfigError. The folder is the first process'
-    to read and write.
+    A run goes on with new `log` settings, on another device, on other processes, in other
+    micro-batches and with its source moved; anything else that differs is a ConfigError. The folder
+    is the first process' to read and write.
     """
     path, config, group = out / "config.toml", setup.config, setup.group
     begun = _begun(config, path) if group.leads else None
@@ -46,10 +46,11 @@ def _begun(config: RunConfig, path: Path) -> RunConfig | None:
     """`config`, settled as the run with the config in `path` was; None where there is none."""
     if not path.exists():
         return None
-    begun = resolve(config, read_toml(path), where=path)
-    if config.budget.minutes == begun.budget.from_minutes:
+    begun = validate(RunConfig, read_toml(path), path)  # it has every value that is not None
+    minutes = config.budget.minutes
+    if minutes is not None and minutes == begun.budget.from_minutes:
         config = config.model_copy(update={"budget": begun.budget})
-    free = {key: getattr(begun, key) for key in ("log", "device", "distributed")}
+    free = {key: getattr(begun, key) for key in ("log", "device", "distributed", "micro_tokens")}
     if begun.source is not None and config.source is not None:  # its folder may have moved
         free["source"] = config.source.model_copy(update={"model": begun.source.model})
     if begun != config.model_copy(update=free):
@@ -116,9 +117,9 @@ def _saving_seconds(optimizer: Optimizer, group: Group, out: Path) -> float:
     if not group.leads:
         return 0.0
     there = next(folder for folder in out.absolute().parents if folder.is_dir())
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=there) as folder:
+    with temporary_folder(there / out.name) as folder:
         began = time.perf_counter()
-        checkpoint.save(Path(folder), 0, tensors, {}, keep=1)
+        checkpoint.save(folder, 0, tensors, {}, keep=1)
         return time.perf_counter() - began
 
 

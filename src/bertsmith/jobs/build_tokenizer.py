@@ -13,9 +13,10 @@ from bertsmith.text.manifest import MANIFEST
 from bertsmith.text.pieces import EvenSample
 from bertsmith.text.report import SAMPLE_CHARS, TokenizerReport, tokenizer_report
 from bertsmith.text.shards import PROGRESS
-from bertsmith.text.sources import DocumentReader, Layout
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.sources import Layout, read_texts
+from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.text.tokenizer_files import TOKENIZER_JSON
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 
 def build_tokenizer(
@@ -42,7 +43,7 @@ def build_tokenizer(
     sample = EvenSample(SAMPLE_CHARS)
 
     def read() -> Iterator[str]:
-        for text in _read(texts, layout, progress):
+        for text in read_texts(texts, layout, progress):
             sample.add(text)
             yield text
         now("learning the vocabulary")
@@ -58,16 +59,7 @@ def report_tokenizer(
     folder: Path, texts: Sequence[str], layout: Layout, progress: Callable[[int, int], None]
 ) -> TokenizerReport:
     """What the tokenizer in `folder` makes of the files `texts`."""
-    return tokenizer_report(Tokenizer.load(folder), _read(texts, layout, progress))
-
-
-def _read(
-    texts: Sequence[str], layout: Layout, progress: Callable[[int, int], None]
-) -> Iterator[str]:
-    reader = DocumentReader(texts, layout)
-    for document in reader:
-        progress(reader.bytes_read, reader.total_bytes)
-        yield document.text
+    return tokenizer_report(Tokenizer.load(folder), read_texts(texts, layout, progress))
 
 
 def _refuse_one_in_use(out: Path) -> None:

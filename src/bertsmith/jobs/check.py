@@ -20,19 +20,9 @@ from bertsmith.files import write_text_atomically
 from bertsmith.jobs.progress import Bar
 from bertsmith.report.check import write_check_report
 from bertsmith.tasks.base import Task
-from bertsmith.tasks.check import (
-    Finding,
-    Item,
-    Lengths,
-    Place,
-    balance,
-    measure,
-    overlap,
-    rare,
-    repeats,
-    single,
-)
+from bertsmith.tasks.check import Lengths, balance, measure, overlap, rare, repeats
 from bertsmith.tasks.find import find
+from bertsmith.tasks.findings import Finding, Item, Place, single
 from bertsmith.tasks.glue import GLUE, GlueFile, GlueTask, locate, read_rows
 from bertsmith.tasks.guess import guess
 from bertsmith.tasks.protocol import Protocol, choose_protocol
@@ -135,14 +125,18 @@ def check_data(
             return choose_protocol(source.config, 1, task.usual, max_length=max_length).max_length
         return max_length or int(task.usual.get("max_length", Protocol().max_length))
 
+    def ruler(task: Task[Any, Any]) -> tuple[Task[Any, Any], Tokenizer, int]:
+        assert isinstance(loaded, Tokenizer)
+        task, own = task.reading(loaded)
+        return task, own, longest(task)
+
     groups = list(_groups([Path(path) for path in paths], task, columns))
     sets = []
     with Bar("checking", sum(2 * len(group[2]) for group in groups)) as bar:
         done = 0
         for name, found, sources, errors in groups:
-            ruler = (loaded, longest(found)) if isinstance(loaded, Tokenizer) else None
-            progress = _Progress(bar, done)
-            sets.append(_checked(name, found, sources, errors, ruler, progress))
+            own = ruler if loaded else None
+            sets.append(_checked(name, found, sources, errors, own, _Progress(bar, done)))
             done += 2 * len(sources)
     result = Check(sets)
     if out is not None:
@@ -166,6 +160,8 @@ class _Progress:
         self.done += 1
 
 
+Ruler = Callable[[Task[Any, Any]], tuple[Task[Any, Any], Tokenizer, int]]
+"""A task, suited -> the same, what it reads rows with, and how many tokens of each."""
 Group = tuple[str, Task[Any, Any], list[Source], list[BertsmithError]]
 """A name, the task, its files, and what is wrong before they are read."""
 
@@ -233,7 +229,7 @@ def _checked(
     task: Task[Any, Any],
     sources: Sequence[Source],
     errors: Sequence[BertsmithError],
-    ruler: tuple[Tokenizer, int] | None,
+    ruler: Ruler | None,
     progress: _Progress,
 ) -> CheckedSet:
     wrong = list(errors)
@@ -267,11 +263,13 @@ def _checked(
         lengths = None
         if ruler is not None and data.rows:
             count = len(data.rows)
+            reader, tokenizer, max_length = ruler(task)
             lengths, beyond = measure(
-                task,
+                reader,
                 data,
                 items,
-                *ruler,
+                tokenizer,
+                max_length,
                 on_rows=lambda done, path=source.path, of=count: progress.now(path, done / of),  # type: ignore[misc]
             )
             found += beyond

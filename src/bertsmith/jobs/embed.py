@@ -20,12 +20,18 @@ from bertsmith.analysis.sentences import SentenceVectors, sentence_vectors, whit
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.export.sentences import SentenceFolder, read_sentence_folder, save_sentence_encoder
+from bertsmith.export.sentences import (
+    SentenceFolder,
+    read_sentence_folder,
+    require_savable,
+    save_sentence_encoder,
+)
 from bertsmith.files import write_atomically, write_text_atomically
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.packed import pack_linears
 from bertsmith.nn.sentence import Pooling, Projection, SentenceEncoder, normalised
 from bertsmith.tasks.tables import Columns, open_table, require_pairs
+from bertsmith.text.lines import file_sha256
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Float32Array
 
@@ -157,12 +163,16 @@ def embed_file(
     """`embed` of the texts of a .txt (one a line), .csv, .tsv or .jsonl, into `out`, a .npy.
 
     `save` is a folder for the whole of it, whitening included, as sentence-transformers read it.
-    Raises DataError for a file without texts.
+    Raises DataError for a file without texts, and, before anything is computed, ModelError where
+    `save` cannot be written.
     """
     options, out = options or EmbedOptions(), Path(out)
     _require_npy(out)
     texts, columns = texts_of(file, columns)
+    checksum = file_sha256(Path(file))
     embedder = Embedder.load(model, options)
+    if save is not None:
+        require_savable(Path(save), embedder.network)
     with Bar("embedding", len(texts)) as bar:
         if options.whiten:
             found, embedder = embedder.embed_whitened(texts, options.dimensions, bar)
@@ -173,6 +183,7 @@ def embed_file(
     how = {
         "model": str(Path(model).resolve()),
         "file": str(Path(file).resolve()),
+        "file_sha256": checksum,
         "columns": asdict(columns),
         "options": asdict(options),
         "texts": len(texts),

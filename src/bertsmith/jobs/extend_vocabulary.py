@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 
 from bertsmith.errors import ConfigError, DataError, ModelError
-from bertsmith.export.folder import CONFIG, load_tokenizer, read_model
+from bertsmith.export.folder import CONFIG, load_tokenizer
 from bertsmith.export.model_card import model_card
+from bertsmith.export.sentences import (
+    SETTINGS,
+    is_sentence_folder,
+    read_sentence_folder,
+    write_steps,
+)
 from bertsmith.export.vocabulary import save_with_words
-from bertsmith.files import check_replaceable
-from bertsmith.text.sources import DocumentReader, Layout
+from bertsmith.files import check_replaceable, replace_folder
+from bertsmith.jobs.source import shown_name
+from bertsmith.text.sources import Layout, read_texts
 from bertsmith.text.vocabulary import (
     Cut,
     NewWord,
@@ -50,6 +58,7 @@ def extend_vocabulary(
 ) -> Extension:
     """Write `model` with further words into the folder `out`; see `bertsmith.text.vocabulary`.
 
+    A folder of sentence-transformers stays one, with the same steps after its last layer.
     `words` is a file of words to add, one a line; `add` more are those that would save the most
     tokens of `texts`. Without texts the words of the file are what is counted. Raises ConfigError
     for choices that do not go together, DataError for what is wrong with the files,
@@ -63,13 +72,16 @@ def extend_vocabulary(
     if out.resolve() == model.resolve():
         raise ConfigError("is the model itself", where=out, mend="choose another folder")
     check_replaceable(out, CONFIG, ModelError)
-    source = read_model(model)
+    sentences = read_sentence_folder(model)
+    source = sentences.source
     if not source.has("encoder"):
         raise source.lacks("encoder", "give a model that reads whole sequences")
     tokenizer = load_tokenizer(source)
     require_wordpiece(tokenizer, model)
     given = [] if words is None else read_words(tokenizer, Path(words))
-    counts = count_words(tokenizer, _read(texts, layout, progress)) if texts else Counter(given)
+    counts = (
+        count_words(tokenizer, read_texts(texts, layout, progress)) if texts else Counter(given)
+    )
     now("choosing words")
     added = new_words(tokenizer, given, counts)
     added += most_useful(tokenizer, counts, add, but=given)
@@ -81,24 +93,29 @@ def extend_vocabulary(
         )
     extended = with_words(tokenizer, [word.word for word in added])
     card = model_card(
-        out.name,
+        out.resolve().name,
         architecture=source.architecture,
-        summary=f"`{model.name}` with {len(added):,} further words in its vocabulary, made with "
-        "bertsmith. Each begins as the mean of its pieces: pre-train it further on text with these "
-        "words.",
+        summary=f"`{shown_name(str(model))}` with {len(added):,} further words in its vocabulary, "
+        "made with bertsmith. Each begins as the mean of its pieces: pre-train it further on text "
+        "with these words.",
         labels=source.labels,
+        mask="" if source.config.causal else extended.specials[-1],
     )
     now("writing")
-    save_with_words(out, source, extended, [word.piece_ids for word in added], card)
+    pieces = [word.piece_ids for word in added]
+    with replace_folder(out, holds=CONFIG, error=ModelError) as temporary:
+        save_with_words(temporary, source, extended, pieces, card)
+        if is_sentence_folder(model):
+            write_steps(
+                temporary,
+                sentences.pooling,
+                source.config.hidden_size,
+                sentences.max_length,
+                sentences.projections,
+                sentences.normalise,
+            )
+            if (model / SETTINGS).exists():  # prompts, and how vectors are compared
+                copyfile(model / SETTINGS, temporary / SETTINGS)
     return Extension(
         tuple(added), extended.vocab_size, cut(tokenizer, counts), cut(extended, counts)
     )
-
-
-def _read(
-    texts: Sequence[str | Path], layout: Layout, progress: Callable[[int, int], None]
-) -> Iterator[str]:
-    reader = DocumentReader(texts, layout)
-    for document in reader:
-        progress(reader.bytes_read, reader.total_bytes)
-        yield document.text

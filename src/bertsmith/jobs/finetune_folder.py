@@ -2,7 +2,7 @@
 
 OUT/
   config.toml    every value of the run, and checksums of what went in
-  checkpoints/   of the seed under way, until it is finished
+  parts/         of each run under way its checkpoints, log and model, until it is finished
   runs/          one JSON file for each finished seed; a finished one is never repeated
   log.jsonl      losses while training
   scores.json    all of it together
@@ -15,19 +15,21 @@ OUT/
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-import tomli_w
 from pydantic import Field
 
-from bertsmith.config import Config, read_toml, validate
 from bertsmith.engine.log import read_log
 from bertsmith.errors import ConfigError
-from bertsmith.files import write_text_atomically
+from bertsmith.files import is_free, write_text_atomically
+from bertsmith.markdown import markdown_table
+from bertsmith.schema import Config, read_toml, validate
 from bertsmith.tasks.base import Setting, Task
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import Protocol
@@ -73,10 +75,6 @@ class FinetuneConfig(Config):
     input: InputConfig
     protocol: Protocol
 
-    def to_toml(self) -> str:
-        """The whole config as TOML."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
     def runs(self) -> list[RunKey]:
         """What is to be trained, in order."""
         inits: tuple[Init, ...] = (
@@ -91,6 +89,13 @@ class RunFolder:
 
     path: Path
     task: Task[Any, Any]
+    title: str = ""
+    """What the model is called, where that is not the folder's name."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.title or self.path.name
 
     @property
     def model(self) -> Path:
@@ -121,14 +126,15 @@ class RunFolder:
                     where=saved,
                     mend="give the same command, or another --out",
                 )
-        elif self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+        elif not is_free(self.path):
             raise ConfigError(
                 "is there already, and is no fine-tuning",
                 where=self.path,
                 mend="give another --out",
             )
-        (self.path / "runs").mkdir(parents=True, exist_ok=True)
-        write_text_atomically(saved, config.to_toml())
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(saved, config.to_toml())  # first: it says whose the rest is
+        (self.path / "runs").mkdir(exist_ok=True)
 
     def finished(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
         """The results there are of the config's runs.
@@ -149,21 +155,64 @@ class RunFolder:
         """Keep a finished run's result."""
         write_text_atomically(self._result(key), json.dumps(result) + "\n")
 
+    def part(self, key: RunKey) -> RunFolder:
+        """Where a run stands while it is under way."""
+        return RunFolder(self.path / "parts" / f"{key[0]}-{key[1]}", self.task, self.name)
+
+    def begin(self) -> None:
+        """Make the folder of a part."""
+        (self.path / "runs").mkdir(parents=True, exist_ok=True)
+
+    def take_over(self, config: FinetuneConfig, key: RunKey) -> None:
+        """Move what a finished run has left in its part here; the model, and what else it has
+        left, if it is the best.
+
+        Interrupted anywhere, it can be done again.
+        """
+        part = self.part(key)
+        result = json.loads(part._result(key).read_text("utf-8"))
+        found = {**self.finished(config), key: result}
+        if best_run(self.task, [found[k] for k in config.runs() if k in found]) is result:
+            for path in part.path.iterdir():
+                if path.is_file() and path != part.log:
+                    path.replace(self.path / path.name)
+            if part.model.exists():
+                shutil.rmtree(self.model, ignore_errors=True)
+                part.model.replace(self.model)
+        others = [r for r in self._logged() if (r.get("init"), r.get("seed")) != key]
+        self._write_log([*others, *part._logged()])
+        self.save(key, result)
+        part._result(key).unlink()  # first, or what an interruption leaves is taken for all of it
+        shutil.rmtree(part.path)
+        with suppress(OSError):  # others are under way
+            part.path.parent.rmdir()
+
+    def take_over_parts(self, config: FinetuneConfig) -> None:
+        """Do so with every part whose run is finished, after an interruption."""
+        for key in config.runs():
+            if self.part(key)._result(key).is_file():
+                self.take_over(config, key)
+
+    def last_step(self) -> int:
+        """The last step that its log tells of; 0 where there is none."""
+        steps = (record["step"] for record in self._logged() if record.get("kind") == "step")
+        return max(steps, default=0)
+
+    def _logged(self) -> list[dict[str, Any]]:
+        return list(read_log(self.log)) if self.log.exists() else []
+
+    def _write_log(self, records: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(record) + "\n" for record in records)
+        write_text_atomically(self.log, text)
+
     def _result(self, key: RunKey) -> Path:
         return self.path / "runs" / f"{key[0]}-{key[1]}.json"
 
-    def cut_log(self, finished: Collection[RunKey], under_way: RunKey, step: int) -> None:
-        """Drop what the log says of other runs than `finished`, and of that `under_way` after
-        `step`, so that nothing is told twice."""
-        if not self.log.exists():
-            return
-        kept = [
-            record
-            for record in read_log(self.log)
-            for key in [(record.get("init"), record.get("seed"))]
-            if key in finished or (key == under_way and record.get("step", step + 1) <= step)
-        ]
-        write_text_atomically(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+    def cut_log(self, step: int) -> None:
+        """Drop what the log of a part says of what came after `step`, so that nothing is told
+        twice."""
+        if self.log.exists():
+            self._write_log(r for r in self._logged() if r.get("step", step + 1) <= step)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -189,23 +238,28 @@ def best_run(task: Task[Any, Any], runs: Sequence[Mapping[str, Any]]) -> Mapping
 def summarise(
     runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Of each metric over the seeds of each initialisation: the median, the least, the greatest,
-    and "low" and "high", the median ends of the seeds' intervals."""
+    """Each metric's `spread_of` the seeds of each initialisation."""
     return {
         init: {
-            metric: _spread([run for run in runs if run["init"] == init], metric)
+            metric: spread_of(
+                [run[metric] for run in own],
+                [run["intervals"][metric] for run in own if "intervals" in run],
+            )
             for metric in metrics
         }
         for init in dict.fromkeys(run["init"] for run in runs)
+        for own in [[run for run in runs if run["init"] == init]]
     }
 
 
-def _spread(runs: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
-    values = [run[metric] for run in runs]
+def spread_of(
+    values: Sequence[float], intervals: Sequence[Sequence[float]] = ()
+) -> dict[str, float]:
+    """Of a metric's values, one a seed: the median, the least and the greatest ("min", "max"), and,
+    where each has an interval, the median of their ends ("low", "high")."""
     spread = {"median": median(values), "min": min(values), "max": max(values)}
-    ends = [run["intervals"][metric] for run in runs if "intervals" in run]
-    if len(ends) == len(runs):  # else some are of before there were any
-        low, high = (median(end) for end in zip(*ends, strict=True))
+    if len(intervals) == len(values):  # else some runs are of before there were any
+        low, high = (median(ends) for ends in zip(*intervals, strict=True))
         spread |= {"low": low, "high": high}
     return spread
 
@@ -213,23 +267,22 @@ def _spread(runs: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
 def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, Any]) -> str:
     """README.md of the run folder."""
     rows = [
-        f"| {init} | " + " | ".join(_cell(spread[m]) for m in task.metrics) + " |"
+        [init, *(_cell(spread[m]) for m in task.metrics)]
         for init, spread in scores["summary"].items()
     ]
-    names = [METRIC_NAMES[metric] for metric in task.metrics]
+    columns = ["weights at the start", *(METRIC_NAMES[metric] for metric in task.metrics)]
     chosen_by = " and ".join(METRIC_NAMES[metric] for metric in task.chosen_by)
     labels = f", {len(config.labels)} labels" if len(config.labels) > 1 else ""
-    protocol, unit = config.protocol, task.unit
+    protocol, unit, drawn = config.protocol, task.unit, task.drawn or task.unit
+    caveats = [*protocol.caveats(), *task.caveats(scores["runs"][0])]
     return f"""# Fine-tuned {task.product}
 
 {scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
 {scores["dev_examples"]:,} of `{Path(config.dev).name}`, the median of
-{config.seeds} seed{"s" if config.seeds > 1 else ""}; in brackets, what other {unit} of the kind
-would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in protocol.caveats())}
+{config.seeds} seed{"s" if config.seeds > 1 else ""}; in brackets, what other {drawn} of the kind
+would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in caveats)}
 
-| weights at the start | {" | ".join(names)} |
-|---|{"---|" * len(names)}
-{chr(10).join(rows)}
+{markdown_table(columns, rows)}
 
 {protocol.epochs} epochs, {protocol.batch_size} {unit} a step, peak rate {protocol.lr:g}, at most
 {protocol.max_length} tokens in each.

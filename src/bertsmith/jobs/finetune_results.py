@@ -13,9 +13,10 @@ from bertsmith.export.huggingface import architecture_of, save_model
 from bertsmith.export.model_card import model_card
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune_folder import FinetuneConfig, RunFolder, readme, summarise
+from bertsmith.jobs.source import shown_name
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.nn.models import HeadedEncoder
-from bertsmith.report.finetune import write_finetune_report
+from bertsmith.report.finetune import thresholds, write_finetune_report
 from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.bootstrap import intervals
 from bertsmith.tasks.fit import FitResult, predict
@@ -30,15 +31,22 @@ def scored(
     task: Task[Any, Any], model: HeadedEncoder, data: Encoded, outputs: FloatArray
 ) -> dict[str, Any]:
     """Every metric, and the interval of each that is shown."""
-    found = intervals(task.resampling(model, data, outputs), task.metrics)
-    return {**asdict(task.assess(model, data, outputs)), "intervals": found}
+    metrics = asdict(task.assess(model, data, outputs))
+    return {**metrics, "intervals": _ends(task, model, data, outputs)}
+
+
+def _ends(
+    task: Task[Any, Any], model: HeadedEncoder, data: Encoded, outputs: FloatArray
+) -> dict[str, list[float]]:
+    return intervals(task.resampling(model, data, outputs), task.metrics)
 
 
 def run_result(task: Task[Any, Any], fitted: FitResult, trainer: Trainer) -> dict[str, Any]:
     """A finished run, for JSON. `task` is the one with what was chosen after it."""
     model = fitted.model
     decided = replace(fitted, metrics=task.assess(model, trainer.dev, fitted.outputs))
-    result = {**decided.summary(), **scored(task, model, trainer.dev, fitted.outputs)}
+    ends = _ends(task, model, trainer.dev, fitted.outputs)
+    result = {**decided.summary(), "intervals": ends}
     if trainer.protocol.threshold:
         held = trainer.held
         result["threshold"] = {
@@ -67,7 +75,7 @@ def told(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def save_best(
+def save_run(
     folder: RunFolder,
     task: Task[Any, Any],
     fitted: FitResult,
@@ -112,19 +120,23 @@ def _card(
         if config.seeds > 1
         else "Its scores are of one seed.",
         *config.protocol.caveats(),
+        *task.caveats(result),
     ]
     if "threshold" in result:
-        values = ", ".join(f"{value:.3g}" for value in dict.fromkeys(result["threshold"]["values"]))
+        cuts = thresholds(result["threshold"]["values"], config.labels)
         limits.append(
-            f"bertsmith says yes from a probability of {values} on, chosen on "
-            f"{result['threshold']['on']}; transformers from 1/2 on."
+            f"bertsmith says yes from a probability of {cuts} on, chosen on "
+            f"{result['threshold']['on']}; transformers does not know of it."
         )
+    if task.settings.get("crf"):
+        limits.append("transformers leaves out the CRF: there, each word has its own best tag.")
     return model_card(
-        folder.path.name,
+        folder.name,
         architecture=architecture,
-        summary=f"A {task.product}, fine-tuned from `{Path(config.model).name}`.",
+        summary=f"A {task.product}, fine-tuned from `{shown_name(config.model)}`.",
         data=f"`{Path(config.train).name}`, {train:,} {task.unit}; scored on "
-        f"`{Path(config.dev).name}`, {dev:,}, with 95 % intervals over these (bootstrap).",
+        f"`{Path(config.dev).name}`, {dev:,}, with 95 % intervals over {task.drawn or 'these'} "
+        "(bootstrap).",
         training={**config.protocol.model_dump(), "seed": result["seed"], "seeds": config.seeds},
         scores={
             METRIC_NAMES[name]: f"{result[name]:.3f} ({low:.3f} to {high:.3f})"
@@ -142,6 +154,7 @@ def conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> dic
     scores = {
         "task": config.task,
         "unit": trainer.task.unit,
+        "drawn": trainer.task.drawn,
         "method": trainer.task.method,
         "labels": list(config.labels),
         "train_examples": len(trainer.train.is_truncated),

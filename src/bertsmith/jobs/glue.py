@@ -19,16 +19,19 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import tomli_w
 
 from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.files import write_atomically, write_text_atomically
+from bertsmith.export.huggingface import read_model
+from bertsmith.files import is_free, write_atomically, write_text_atomically
 from bertsmith.jobs.finetune import FinetuneResult, finetune_on
+from bertsmith.jobs.finetune_folder import spread_of
+from bertsmith.jobs.finetune_plan import require_seeds
 from bertsmith.jobs.predict import Predictor
+from bertsmith.jobs.processes import require_workers
 from bertsmith.jobs.progress import Bar
 from bertsmith.report.glue import glue_readme, write_glue_report
 from bertsmith.tasks.glue import (
@@ -41,6 +44,7 @@ from bertsmith.tasks.glue import (
     read_rows,
     submission,
 )
+from bertsmith.tasks.protocol import choose_protocol
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """Of every file in the zip, so that equal predictions make equal zips."""
@@ -105,12 +109,13 @@ def glue(
     from_scratch: bool = False,
     device: str = "auto",
     precision: str = "auto",
+    workers: int | None = None,
     **protocol: Any,
 ) -> GlueResult:
     """Fine-tune `model` on every task of GLUE that `data` holds, or go on with that.
 
     `data` are folders with the official files (CoLA/train.tsv ...); `tasks` leaves out the
-    others. `seeds`, `from_scratch` and `protocol` are as in `finetune`, for each task.
+    others. `seeds`, `from_scratch`, `workers` and `protocol` are as in `finetune`, for each task.
     Leaves the folder that this module describes. Every file is read before anything is
     trained.
 
@@ -118,10 +123,16 @@ def glue(
     where no task is there or a file is broken, ModelError and TrainingError as `finetune` does.
     """
     require_alone("GLUE")
+    require_workers(workers)
+    require_seeds(seeds)
     folder, folders = Path(out), [Path(path) for path in data]
     wanted = find_tasks(tasks)
     found, absent = _look(wanted, folders)
     described = {each.task.name: each.check() for each in found}
+    config = read_model(model).config
+    for each in found:  # what makes no sense is said before anything is written
+        rows = described[each.task.name]["train"]["rows"]
+        choose_protocol(config, rows, each.task.task.usual, **protocol)
     _settle(folder, {"data": [str(path) for path in folders], "model": str(model)})
     results: dict[str, FinetuneResult] = {}
     for each in found:
@@ -138,6 +149,7 @@ def glue(
             from_scratch=from_scratch,
             device=device,
             precision=precision,
+            workers=workers,
             **protocol,
         )
         if not tuned.finished:
@@ -199,8 +211,7 @@ def _located(
 
 def _settle(folder: Path, asked: Mapping[str, Any]) -> None:
     marker = folder / "glue.toml"
-    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not marker.exists() and not is_free:
+    if not marker.exists() and not is_free(folder):
         raise ConfigError(
             "is there already, and is no run of GLUE", where=folder, mend="give another --out"
         )
@@ -242,18 +253,18 @@ def _scores(
             init: {
                 "seeds": [run["seed"] for run in own],
                 "failed": [run["seed"] for run in own if run["failed"]],
-                "score": _spread([task.score(run) for run in own]),
+                "score": spread_of([task.score(run) for run in own]),
                 "metrics": {
-                    name: _spread([task.scores(run)[name] for run in own]) for name in first
+                    name: spread_of(
+                        [task.scores(run)[name] for run in own],
+                        [ends[name] for run in own if (ends := task.intervals(run))],
+                    )
+                    for name in first
                 },
             }
             for init, own in runs.items()
         },
     }
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": median(values), "min": min(values), "max": max(values)}
 
 
 def _submit(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
-from bertsmith.config import Config
 from bertsmith.errors import ConfigError
+from bertsmith.schema import Config
 from bertsmith.tasks.protocol import Protocol
 
 USUAL = "usual"
@@ -28,7 +29,7 @@ class Point(Config):
     @property
     def name(self) -> str:
         """Its folder's."""
-        return f"lr{self.lr:g}-epochs{self.epochs}-batch{self.batch_size}"
+        return f"lr{self.lr}-epochs{self.epochs}-batch{self.batch_size}"
 
 
 def make_grid(text: str, protocol: Protocol) -> list[Point]:
@@ -79,8 +80,9 @@ def _parsed(text: str, known: Sequence[str]) -> dict[str, list[Any]]:
 
 def _number(key: str, text: str) -> float | int:
     try:
-        return float(text) if key == "lr" else int(text)
+        number = float(text) if key == "lr" else int(text)
     except ValueError:
-        raise ConfigError(
-            f"{text!r:.60} is no value of {key}", where="search", mend=_MEND
-        ) from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"{text!r:.60} is no value of {key}", where="search", mend=_MEND)
+    return number

@@ -14,7 +14,6 @@ was: so does the search, `kill -9` included. Other points may be asked for later
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,31 +21,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import tomli_w
-
-from bertsmith.config import Config, read_toml, validate
 from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.export.model_card import with_limit
 from bertsmith.export.weights import WEIGHTS
-from bertsmith.files import write_text_atomically
-from bertsmith.jobs.finetune import Plan, make_plan, read_sets
+from bertsmith.files import is_free, write_text_atomically
+from bertsmith.jobs.finetune import read_sets
 from bertsmith.jobs.finetune_folder import FinetuneConfig, differences
+from bertsmith.jobs.finetune_plan import Plan, make_plan
 from bertsmith.jobs.grid import USUAL, Point, make_grid
 from bertsmith.jobs.grid_workers import Job, run_jobs
+from bertsmith.jobs.processes import bytes_of, require_workers, usual_workers
 from bertsmith.report.grid_search import write_search_report
+from bertsmith.schema import Config, read_toml, validate
 from bertsmith.tasks.base import Task
 from bertsmith.tasks.find import find
 from bertsmith.tasks.protocol import choose_protocol
 from bertsmith.tasks.tables import Columns
-from bertsmith.text.workers import available_cores
 
 MARKER, DIVERGED = "search.toml", "diverged.json"
 KEPT = ("scores.json", "errors.tsv")
 """Of the best point, beside its model."""
-COPIES = 8
-"""Of its weights that a fine-tuning needs memory for, about, ..."""
-BASE_BYTES = 1 << 30
-"""... and what it needs besides."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +96,7 @@ def search_grid(
     """
     require_alone("a search")
     found = find(task) if isinstance(task, str) else task
-    if workers is not None and workers < 1:
-        raise ConfigError(f"{workers} are none", where="workers", mend="give 1 or more")
+    require_workers(workers)
     plan = make_plan(
         found,
         *read_sets(found, train, dev, columns),
@@ -136,7 +130,7 @@ def search_grid(
         for point, place in places.items()
     }
     if workers is None:
-        size = (Path(model) / WEIGHTS).stat().st_size
+        size = bytes_of(plan.source.config, (Path(model) / WEIGHTS).stat().st_size)
         workers = usual_workers(len(points), size) if plan.config.device == "cpu" else 1
 
     def prune() -> None:
@@ -149,13 +143,6 @@ def search_grid(
         if status:
             return SearchResult(folder, False, {}, {}, status)
     return _conclude(folder, places, plan)
-
-
-def usual_workers(points: int, weights_bytes: int) -> int:
-    """As many as there are points, cores, and memory for."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    each = COPIES * weights_bytes + BASE_BYTES
-    return max(1, min(points, available_cores(), memory // each))
 
 
 def _settle(folder: Path, config: SearchConfig) -> None:
@@ -178,18 +165,20 @@ def _settle(folder: Path, config: SearchConfig) -> None:
                 where=saved,
                 mend="give the same command, or another --out",
             )
-    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    elif not is_free(folder):
         raise ConfigError("is there already, and is no search", where=folder, mend="give another")
-    (folder / "points").mkdir(parents=True, exist_ok=True)
-    tables = config.model_dump(mode="json", exclude_none=True)
-    write_text_atomically(saved, tomli_w.dumps(tables))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(saved, config.to_toml())  # first: it says whose the rest is
+    (folder / "points").mkdir(exist_ok=True)
 
 
 def _scores(place: Path, seeds: int) -> dict[str, Any] | None:
-    """A point's scores.json, once it has all its seeds."""
+    """A point's scores.json, once it has all its seeds, and its page, which is written last."""
     path = place / "scores.json"
-    scores: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
-    return scores if scores is not None and len(scores["runs"]) >= seeds else None
+    if not path.is_file() or not (place / "report.html").is_file():
+        return None
+    scores: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return scores if len(scores["runs"]) >= seeds else None
 
 
 def _ranked(
@@ -245,7 +234,7 @@ def _conclude(folder: Path, places: Mapping[Point, Path], plan: Plan) -> SearchR
     for name in KEPT:
         if (best / name).is_file():
             write_text_atomically(folder / name, (best / name).read_text("utf-8"))
-    _copy_folder(best / "model", folder / "model")
+    _copy_model(best / "model", folder / "model", len(points))
     write_text_atomically(folder / "search.json", json.dumps(found, indent=1) + "\n")
     write_search_report(folder, found)
     return SearchResult(folder, True, found, scores, 0)
@@ -273,10 +262,18 @@ def _diverged(place: Path) -> dict[str, Any]:
     return {"diverged": said["error"]}
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    """Whole, in place of what is there."""
+def _copy_model(source: Path, target: Path, points: int) -> None:
+    """Whole, in place of what is there; its card says of how many points it is the best."""
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(source, temporary)
+    card = temporary / "README.md"
+    limit = (
+        f"Its learning rate, epochs and batch size were chosen among {points} settings, by the "
+        "median over the seeds on the dev set that it is scored on: its scores are somewhat too "
+        "high."
+    )
+    if points > 1:
+        card.write_text(with_limit(card.read_text("utf-8"), limit), "utf-8")
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)

@@ -1,20 +1,11 @@
-"""Fine-tunings side by side: each in a process, all of them stopped and resumed together."""
+"""The points of a search, each a fine-tuning of its own, several at a time."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +14,8 @@ import torch
 from bertsmith.errors import TrainingError
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune import finetune
+from bertsmith.jobs.processes import side_by_side
 from bertsmith.jobs.progress import Bar
-from bertsmith.jobs.signals import StopRequest
-from bertsmith.text.workers import worker_pool
-
-POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,68 +38,33 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_end: Callable[[], None]) -> i
     """Run all of them, `workers` at a time; the exit status: 0, or 128 + the signal that stopped
     them. `on_end` is called after each that is finished.
 
-    A job whose loss is not finite is named in its file; any other error ends all of them. Killed
-    with this process, they end with it.
+    A job whose loss is not finite is named in its file; any other error ends all of them.
     """
     workers = min(workers, len(jobs))
-    stopping = multiprocessing.get_context("spawn").Event()
     threads = max(1, torch.get_num_threads() // workers)
-    waiting, running = deque(jobs), set[Future[int]]()
-    status = 0
-    with (
-        Bar("searching", sum(job.epochs for job in jobs), workers > 1) as bar,
-        StopRequest() as stop,
-        worker_pool(workers, partial(_prepare, stopping, threads)) as pool,
-    ):
-        try:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    running.add(pool.submit(run_job, waiting.popleft(), workers == 1))
-                done, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
-                for future in done:
-                    status = future.result() or status
-                    on_end()
-                status = status or stop.exit_status
-                if status:
-                    waiting.clear()
-                    stopping.set()
-                finished = sum(map(_is_finished, jobs))
-                bar.update(_epochs(jobs), f"{finished} of {len(jobs)} points")
-        except BrokenProcessPool:
-            raise TrainingError(
-                "a process of the search was lost",
-                mend="give fewer --workers where memory is short; the same command goes on",
-            ) from None
-        finally:
-            stopping.set()
-    return status
+    with Bar("searching", sum(job.epochs for job in jobs), workers > 1) as bar:
+
+        def ended(job: Job, status: int) -> int:
+            on_end()
+            return status
+
+        def show() -> None:
+            finished = sum(map(_is_finished, jobs))
+            bar.update(_epochs(jobs), f"{finished} of {len(jobs)} points")
+
+        run = partial(run_job, show_progress=workers == 1)
+        return side_by_side(run, jobs, workers, threads, ended, show)
 
 
 def run_job(job: Job, show_progress: bool) -> int:
-    """Its exit status."""
+    """Its exit status. Its runs go one after the other: the points are side by side."""
     try:
-        result = finetune(*job.arguments, show_progress=show_progress, **job.keywords)
+        result = finetune(*job.arguments, show_progress=show_progress, workers=1, **job.keywords)
     except TrainingError as error:
         job.out.mkdir(parents=True, exist_ok=True)
         write_text_atomically(job.diverged, json.dumps({"error": str(error)}) + "\n")
         return 0
     return result.exit_status
-
-
-def _prepare(stopping: Event, threads: int) -> None:
-    """In a new process: leave signals to this one's parent, and take a share of the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(threads)
-    threading.Thread(target=_pass_on, args=(stopping,), daemon=True).start()
-
-
-def _pass_on(stopping: Event) -> None:
-    """Ask this process to stop until it does: what it is at may not be listening yet."""
-    stopping.wait()
-    while True:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(POLL_SECONDS)
 
 
 def _is_finished(job: Job) -> bool:

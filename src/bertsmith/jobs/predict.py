@@ -18,12 +18,12 @@ import numpy as np
 
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import choose_hardware
-from bertsmith.errors import DataError
+from bertsmith.errors import ConfigError, DataError, ModelError
 from bertsmith.export.huggingface import ModelFolder, load_finetuned, load_tokenizer, read_model
 from bertsmith.files import open_atomically, write_text_atomically
 from bertsmith.jobs.finetune_results import scored
 from bertsmith.jobs.progress import Bar
-from bertsmith.nn.models import HeadedEncoder
+from bertsmith.nn.models import HeadedEncoder, place
 from bertsmith.nn.packed import pack_linears
 from bertsmith.tasks.base import Encoded, Prediction, Task
 from bertsmith.tasks.find import of_folder
@@ -53,14 +53,22 @@ class Predictor:
     def load(
         cls, folder: str | Path | ModelFolder, *, device: str = "auto", precision: str = "auto"
     ) -> Predictor:
-        """From a model folder. Raises ModelError where it is not fine-tuned."""
+        """From a model folder. Raises ModelError where it is not fine-tuned, or says nonsense of
+        its task."""
         source = folder if isinstance(folder, ModelFolder) else read_model(folder)
         model = load_finetuned(source)
+        try:
+            task = of_folder(source.problem_type, source.extra, source.labels or (), source.kind)
+        except ConfigError as error:
+            raise ModelError(
+                f"its {error.where}: {error.what}", where=source.path, mend="fine-tune it again"
+            ) from None
         hardware = choose_hardware(device, precision)
-        pack_linears(model.to(hardware.device, hardware.dtype))
+        place(model, hardware.device, hardware.dtype)
+        pack_linears(model)
         keep_freed_memory()
         return cls(
-            of_folder(source.problem_type, source.extra, source.labels or (), source.kind),
+            task,
             model,
             load_tokenizer(source),
             source.labels or (),
@@ -164,6 +172,7 @@ def evaluate_file(
     scores = {
         "task": task.name,
         "unit": task.unit,
+        "drawn": task.drawn,
         "model": str(model),
         "file": str(file),
         "labels": list(labels),

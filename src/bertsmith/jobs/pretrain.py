@@ -13,23 +13,24 @@ OUT/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from bertsmith.config import RunConfig, overlay, parse_assignments, read_toml, resolve
+from bertsmith.config import RunConfig, overlay, resolve
 from bertsmith.data.loader import Cursor
 from bertsmith.engine.distributed import joined
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import DivergenceError, Length, State, train
-from bertsmith.errors import ConfigError
+from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.huggingface import architecture_of, networks_of, save_model
 from bertsmith.export.model_card import model_card
+from bertsmith.files import alone_in
 from bertsmith.jobs.budget import settle
 from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.samples import Sample
@@ -39,6 +40,7 @@ from bertsmith.jobs.source import continued, shown_name
 from bertsmith.nn.models import sizes_of
 from bertsmith.recipes.base import find
 from bertsmith.report.run import write_run_readme, write_run_report
+from bertsmith.schema import parse_assignments, read_toml
 from bertsmith.text.corpus import Corpus
 
 MODELS = "models"
@@ -101,17 +103,21 @@ def pretrain(
 
     `samples` are filled in at each evaluation; without any, the config's, or else some found
     in the held-out text. Under torchrun all processes train together, and the first of them
-    reads and writes `out`. Raises ConfigError where `out` holds another run, TrainingError
-    where a loss is not finite.
+    reads and writes `out`. Raises ConfigError where `out` holds another run, or this one is under
+    way there, TrainingError where a loss is not finite, or a GPU's memory too small.
     """
     keep_freed_memory()
     out = Path(out)
-    with joined() as group:
+    with joined() as group, ExitStack() as kept:
         setup = prepare(config, corpus, group)
         samples = samples or setup.samples()
-        setup = replace(setup, config=settle(setup, out))
+        with _memory_of(setup):
+            setup = replace(setup, config=settle(setup, out))
+        if group.leads:
+            kept.enter_context(alone_in(out, ConfigError))
         setup, model, optimizer = begin(setup)
         with (
+            _memory_of(setup),
             closing(Recorder(setup, out, samples)) as recorder,
             StopRequest() as stop,
         ):
@@ -130,6 +136,21 @@ def pretrain(
             write_run_report(out)
             write_run_readme(out)
     return PretrainResult(out, finished, state.tokens, recorder.evaluation, stop.exit_status)
+
+
+@contextmanager
+def _memory_of(setup: Setup) -> Iterator[None]:
+    """Where a GPU's is too small for what goes through the network at once, say how to mend it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        config, size = setup.config, setup.group.size
+        at_once = config.micro_tokens or config.optim.batch_tokens // size
+        raise TrainingError(
+            f"no memory for {at_once:,} tokens at once",
+            where=str(setup.hardware.device),
+            mend="set micro_tokens to fewer; a run that has begun goes on from its last checkpoint",
+        ) from None
 
 
 def _train(
@@ -206,7 +227,7 @@ def _publish(
             sizes=sizes,
             training={**config.budget.model_dump(exclude_none=True), **config.optim.model_dump()},
             scores={f"held-out {key}": f"{value:.3f}" for key, value in evaluation.items()},
-            mask=setup.tokenizer.specials[-1],
+            mask="" if config.model.causal else setup.tokenizer.specials[-1],
         )
         save_model(out / name, network, setup.tokenizer, card=card)
 
@@ -217,6 +238,6 @@ def _origin(config: RunConfig) -> str:
     if source is None:
         return ""
     return (
-        f"Pre-trained further with bertsmith, from `{shown_name(source)}` (SHA-256 of its weights "
-        f"`{source.model_sha256}`). What that model was made from holds for this one, too."
+        f"Pre-trained further with bertsmith, from `{shown_name(source.model)}` (SHA-256 of its "
+        f"weights `{source.model_sha256}`). What that model was made from holds for this one, too."
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bertsmith.config import RunConfig
+from bertsmith.data.corrupt import predict_next
 from bertsmith.jobs.setup import Setup, prepare
 from bertsmith.report.numbers import percent
 from bertsmith.report.page import Fate, Passage, Token
@@ -42,6 +44,8 @@ def preview(
         (source.segment(0, index), source.example(0, index, progress))
         for index in order[: max(MEASURED, samples)].tolist()
     ]
+    if setup.recipe.corrupt is predict_next:  # nothing stands in another's place
+        pairs = [(s, replace(e, mlm_positions=None, mlm_labels=None)) for s, e in pairs]
     lexicon = setup.lexicons.get(setup.config.data.at(progress).masking)
     found = Preview(
         config.recipe,
@@ -67,6 +71,8 @@ def _rates(setup: Setup, pairs: Sequence[Pair], progress: float, segments: int) 
     labels = np.array([s.pair_label for s, _ in pairs if s.pair_label != NO_PAIR])
     if len(labels):
         rates["pairs"] = f"{percent(float(labels.mean()))} with a B that does not follow A"
+    if setup.recipe.corrupt is predict_next:
+        rates["predicted"] = "every token but the first, from those before it"
     if any(example.mlm_positions is not None for _, example in pairs):
         rates |= _mask_rates(setup.tokenizer.mask_id, pairs)
         if data.masking in setup.lexicons:

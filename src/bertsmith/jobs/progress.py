@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +21,30 @@ QUIET_SECONDS = 10.0
 """Between two lines where stderr is no terminal."""
 
 
+class Teller(Protocol):
+    """Who is told how a job goes."""
+
+    def update(self, done: float, note: str = "") -> None:
+        """See Bar."""
+
+    def say(self, message: str) -> None:
+        """See Bar."""
+
+
+class Notes:
+    """Keeps what is said, for another process to say."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def update(self, done: float, note: str = "") -> None:
+        """Nobody looks."""
+
+    def say(self, message: str) -> None:
+        """See Teller."""
+        self.said.append(message)
+
+
 class Bar:
     """A context manager; `update` says how far, and what to show beside it.
 
@@ -30,7 +55,8 @@ class Bar:
         self._what, self._total, self._shown = what, total, shown
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
-        self._said = self._began = time.monotonic()
+        self._said = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when, and how far: not all begin at 0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -64,11 +90,13 @@ class Bar:
         """`done` of the total; `note` is free text such as a loss and a rate."""
         self._bar.update(self._task, completed=done, note=note)
         now = time.monotonic()
+        self._first = self._first or (now, done)
         if self._shown and not self._live and now - self._said >= QUIET_SECONDS:
             self._said = now
             said = f"{self._what}: {100.0 * done / self._total:.0f} % {note}"
-            if done:
-                said += f", {(now - self._began) * (self._total / done - 1.0):.0f} s left"
+            began, first = self._first
+            if done > first:
+                said += f", {(now - began) * (self._total - done) / (done - first):.0f} s left"
             print(said, file=sys.stderr)
 
     def now(self, what: str) -> None:

@@ -13,7 +13,6 @@ import torch
 from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
-from bertsmith.config import Config, validate
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
 from bertsmith.engine.health import StuckDetector
@@ -27,6 +26,7 @@ from bertsmith.jobs.samples import Sample
 from bertsmith.jobs.setup import Setup, evaluate
 from bertsmith.jobs.source import Taken, shown_name, take_weights
 from bertsmith.nn.models import MaskedLM, count_parameters, masked_lm_of
+from bertsmith.schema import Config, validate
 from bertsmith.types import Batch
 
 RECORDS = 1000
@@ -34,7 +34,17 @@ RECORDS = 1000
 TOP = 5
 """Predictions kept for each mask of a sample."""
 WINDOW = 20
-"""Steps that the bar's rate is measured over."""
+"""Steps that the bar's rate is measured over; more than an explosion takes to be told."""
+
+
+class StepNumbers(Config):
+    """What the log tells of one step; see `engine.train.Step`."""
+
+    values: dict[str, float]
+    tokens: int
+    seconds: float
+    grad_norm: float
+    learning_rate_factor: float
 
 
 class SavedState(Config):
@@ -51,6 +61,8 @@ class SavedState(Config):
     """The last held-out losses and accuracies."""
     first_loss: float | None
     """See `engine.train.State`."""
+    unlogged: list[StepNumbers] = Field(default_factory=list)
+    """The steps since the log's last record of steps, so that the next one is of them, too."""
 
 
 class Recorder:
@@ -71,8 +83,8 @@ class Recorder:
         self._elapsed_before = 0.0  # seconds, of the stretches before this one
         self._began = self._saved = time.monotonic()
         self._recent: list[Step[Cursor]] = []
-        self._unlogged: list[Step[Cursor]] = []
-        self._cursor = Cursor()
+        self._unlogged: list[StepNumbers] = []
+        self._first_cursor = Cursor()  # of the first step of this stretch
         self._is_sound = True
 
     def close(self) -> None:
@@ -94,8 +106,9 @@ class Recorder:
             tensors, saved = found
             optimizer.load_state(tensors)
             self._elapsed_before, self.evaluation = saved.elapsed_s, saved.evaluation
+            self._unlogged = saved.unlogged
             state = State(Cursor(*saved.cursor), saved.step, saved.tokens, saved.first_loss)
-            self._cursor = state.cursor
+            self._first_cursor = state.cursor
             self._bar.say(f"going on from step {state.step:,}, {state.tokens:,} tokens")
         source = self._setup.config.source if found is None else None
         taken = None
@@ -105,7 +118,7 @@ class Recorder:
                 weights, taken = take_weights(self._setup.recipe, self._setup.config)
                 weights = {f"weights.{name}": weight for name, weight in weights.items()}
             optimizer.load_state(self._group.hand_out(weights, optimizer.shapes()))
-            self._bar.say(f"from {shown_name(source)}: {taken}")
+            self._bar.say(f"from {shown_name(source.model)}: {taken}")
         self._phase = state.cursor.phase
         self._heldout = self._setup.heldout_batches(self._phase)
         if self._group.leads:
@@ -152,8 +165,16 @@ class Recorder:
     def step(self, step: Step[Cursor]) -> None:
         """Show the step, log it with its neighbours, and warn where the loss is stuck."""
         self._recent = [*self._recent[-WINDOW + 1 :], step]
-        self._unlogged.append(step)
-        self._cursor, self._is_sound = step.state.cursor, step.is_sound
+        self._unlogged.append(
+            StepNumbers(
+                values=dict(step.values),
+                tokens=step.tokens,
+                seconds=step.seconds,
+                grad_norm=step.grad_norm,
+                learning_rate_factor=step.learning_rate_factor,
+            )
+        )
+        self._is_sound = step.is_sound
         progress = self._setup.length.progress(step.state)
         self._bar.update(progress, self._note())
         mlm_loss = step.values.get("mlm_loss")
@@ -161,7 +182,8 @@ class Recorder:
         if warning is not None:
             self._bar.say(f"warning: {warning}")
             self._write("warning", step.state, message=warning)
-        expected = step.state.step / progress
+        # Where all words were dropped, as word2vec does with frequent ones, nothing is over yet.
+        expected = step.state.step / progress if progress else 0.0
         if step.state.step % max(1, round(expected / RECORDS)) == 0:
             self._log_steps(step.state)
         if step.state.cursor.phase != self._phase:
@@ -227,6 +249,7 @@ class Recorder:
                 elapsed_s=self._elapsed(),
                 evaluation=self.evaluation,
                 first_loss=state.first_loss,
+                unlogged=self._unlogged,
             ).model_dump(mode="json"),
             self._setup.config.log.keep_checkpoints,
         )
@@ -241,13 +264,13 @@ class Recorder:
         """Log the step and the data of `error`, drop checkpoints of weights that were ruined
         already, and return the error for the user.
         """
-        folder, epoch = self._out / "checkpoints", self._cursor.epoch
-        source = self._setup.sources[self._cursor.phase]
-        documents = source.documents(epoch, error.indices)
+        folder, cursor = self._out / "checkpoints", self._cursor_of(error.step)
+        epoch = cursor.epoch
+        documents = self._setup.sources[cursor.phase].documents(epoch, error.indices)
         good = None
         if self._log is not None:
-            if self._unlogged:
-                self._log_steps(self._unlogged[-1].state)
+            if self._recent:
+                self._log_steps(self._recent[-1].state)
             self._log.write(
                 "end",
                 step=error.step,
@@ -269,6 +292,11 @@ class Recorder:
             f"{left}, and log.jsonl has the whole list",
         )
 
+    def _cursor_of(self, step: int) -> Cursor:
+        """Where the batch of `step` came from: of the last ones, or of the first."""
+        after = {recent.state.step: recent.state.cursor for recent in self._recent}
+        return after.get(step - 1, self._first_cursor)
+
     def _describe(self, parameters: int, taken: Taken | None) -> None:
         setup, budget, source = self._setup, self._setup.config.budget, self._setup.config.source
         assert self._log is not None
@@ -277,7 +305,7 @@ class Recorder:
             recipe=setup.config.recipe,
             source=source
             and {
-                "name": shown_name(source),
+                "name": shown_name(source.model),
                 **source.model_dump(),
                 "weights": taken and str(taken),
             },
@@ -303,7 +331,7 @@ class Recorder:
         self._write(
             "step",
             state,
-            **_means(steps),
+            **self._means(steps),
             learning_rate=self._setup.config.optim.lr * steps[-1].learning_rate_factor,
             grad_norm=fmean(step.grad_norm for step in steps),
             tokens_per_second=_rate(steps),
@@ -317,8 +345,12 @@ class Recorder:
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began
 
+    def _means(self, steps: Sequence[Step[Cursor] | StepNumbers]) -> Mapping[str, float]:
+        means = {name: fmean(step.values[name] for step in steps) for name in steps[0].values}
+        return self._setup.recipe.scores(means)
+
     def _note(self) -> str:
-        means = _means(self._recent)
+        means = self._means(self._recent)
         parts = [f"loss {means['loss']:.2f}"]
         for name, value in means.items():
             task, is_accuracy, _ = name.partition("_accuracy")
@@ -327,9 +359,5 @@ class Recorder:
         return f"{' '.join(parts)} {_rate(self._recent):,.0f} tokens/s"
 
 
-def _means(steps: Sequence[Step[Cursor]]) -> Mapping[str, float]:
-    return {name: fmean(step.values[name] for step in steps) for name in steps[0].values}
-
-
-def _rate(steps: Sequence[Step[Cursor]]) -> float:
+def _rate(steps: Sequence[Step[Cursor] | StepNumbers]) -> float:
     return sum(step.tokens for step in steps) / sum(step.seconds for step in steps)

@@ -66,10 +66,7 @@ def _mask_one(
     whole_words = [
         at
         for at, token in enumerate(ids)
-        if starts[at]
-        and starts[at + 1]
-        and token not in common
-        and tokenizer.token(token).isalpha()
+        if starts[at] and starts[at + 1] and token not in common and tokenizer.text(token).isalpha()
     ]
     if not whole_words:
         return None

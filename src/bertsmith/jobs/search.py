@@ -15,6 +15,7 @@ from bertsmith.errors import DataError
 from bertsmith.jobs.embed import Embedder, EmbedOptions, texts_of, whitening_beside
 from bertsmith.nn.sentence import Projection, normalised
 from bertsmith.tasks.tables import Columns
+from bertsmith.text.lines import file_sha256
 from bertsmith.types import Float32Array, IntArray
 
 SEARCH_ROWS = 65_536
@@ -41,7 +42,7 @@ def search(
 
     Exact: every vector is compared. `model` stands in for the folder that made the vectors, where
     that has moved. Raises DataError where vectors, their .json or the texts' file are missing, or
-    do not fit each other.
+    do not fit each other: a text may have changed since.
     """
     path = Path(vectors)
     how = _read_how(path)
@@ -54,6 +55,8 @@ def search(
             where=how["file"],
             mend="embed it again",
         )
+    if how.get("file_sha256") not in (None, file_sha256(Path(how["file"]))):
+        raise DataError("has changed since", where=how["file"], mend="embed it again")
     embedder = Embedder.load(model or how["model"], options)
     if options.whiten:
         embedder = replace(

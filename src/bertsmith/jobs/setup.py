@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertsmith.config import EVAL_SHARE, DataConfig, Masking, RunConfig, resolve
 from bertsmith.data import rng
-from bertsmith.data.loader import CorpusSource, Cursor, Loader, Phases
+from bertsmith.data.examples import CorpusSource
+from bertsmith.data.loader import Cursor, Loader, Phases
 from bertsmith.data.segments import Vocabulary, split_documents
 from bertsmith.engine.distributed import ALONE, Group
 from bertsmith.engine.optim import Optimizer
@@ -26,7 +27,7 @@ from bertsmith.recipes.base import Recipe, find
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.lexicon import Lexicon
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.types import Batch, IntArray
+from bertsmith.types import Batch, IntArray, as_one
 
 EVALUATION_SEED = 0
 """Held-out segments and masks are the same for every run on a corpus whose data ends alike:
@@ -66,6 +67,7 @@ class Setup:
             self.sources[phase],
             batch_tokens,
             seed,
+            micro_tokens=self.config.micro_tokens,
             epochs=epochs,
             begin=begin,
             rank=self.group.rank,
@@ -81,7 +83,7 @@ class Setup:
         if not self.config.data.changes or budget.minutes is not None:
             return math.inf
         if budget.tokens is not None:
-            return budget.tokens / float(source.lengths(0).sum())
+            return budget.tokens / source.epoch_tokens()
         assert budget.steps is not None
         seed = _phase_seed(self.config.seed, phase)
         batches = Loader(source, self.config.optim.batch_tokens, seed)
@@ -137,14 +139,18 @@ class Setup:
         budget, batch_tokens = self.config.budget, self.config.optim.batch_tokens
         run_tokens = budget.tokens or (budget.steps or 0) * batch_tokens
         wanted = min(self.config.log.eval_tokens, int(EVAL_SHARE * run_tokens))
-        rank, size = self.group.rank, self.group.size
         loader = Loader(
-            self.heldout[phase], batch_tokens, EVALUATION_SEED, rank=rank, world_size=size
+            self.heldout[phase],
+            batch_tokens,
+            EVALUATION_SEED,
+            micro_tokens=self.config.micro_tokens,
+            rank=self.group.rank,
+            world_size=self.group.size,
         )
         batches: list[Batch] = []
         taken = 0
         for index in range(loader.num_batches(0)):
-            batches.append(loader.batch(Cursor(0, index)))
+            batches += loader.micro_batches(Cursor(0, index))
             taken += loader.num_tokens(Cursor(0, index))
             if taken >= wanted:
                 break
@@ -154,7 +160,8 @@ class Setup:
 def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
     """Check `config` against `corpus` and put the recipe's parts together.
 
-    Raises ConfigError for values that do not fit, CorpusError where the text makes no segment.
+    Raises ConfigError for values that do not fit, CorpusError where the text makes no segment, or
+    word2vec drops all words that are held out.
     """
     tokenizer = corpus.tokenizer()
     if config.source is None:
@@ -199,6 +206,13 @@ def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
                 where=corpus.folder,
                 mend="build the corpus from more, or longer, texts",
             )
+    phases = range(len(lengths)) if config.data.subsample else ()
+    if not all(_heldout_tokens(setup, phase) for phase in phases):
+        raise CorpusError(
+            "no word of its held-out text is left once frequent ones are dropped",
+            where=corpus.folder,
+            mend="build the corpus from more text, or set data.subsample=0",
+        )
     types = int(setup.heldout[0].segment(0, 0).token_type_ids.max()) + 1
     if 0 < config.model.type_vocab_size < types:
         raise ConfigError(
@@ -208,6 +222,12 @@ def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
             mend="choose a recipe without pairs",
         )
     return setup
+
+
+def _heldout_tokens(setup: Setup, phase: int) -> int:
+    """What the model is given of one evaluation, all shares together."""
+    batches = replace(setup, group=ALONE).heldout_batches(phase)
+    return sum(batch.num_tokens for batch in batches)
 
 
 def read_lexicons(data: DataConfig, tokenizer: Tokenizer) -> dict[Masking, Lexicon]:
@@ -271,7 +291,7 @@ def describe(setup: Setup) -> dict[str, str]:
     (unit, amount), *_ = config.budget.model_dump(exclude_none=True).items()
     return {
         "recipe": f"{config.recipe} ({setup.recipe.citation})",
-        **({} if config.source is None else {"goes on from": shown_name(config.source)}),
+        **({} if config.source is None else {"goes on from": shown_name(config.source.model)}),
         "parameters": f"{parameters:,}",
         "computes on": f"{hardware.device} in {hardware.precision}: {hardware.reason}",
         "corpus": f"{corpus.num_tokens:,} tokens in {corpus.num_documents:,} documents",
@@ -282,30 +302,27 @@ def describe(setup: Setup) -> dict[str, str]:
             for phase, source in zip(config.data.phases, setup.sources, strict=True)
             for lengths in [source.lengths(0)]
         ),
-        "a step": f"up to {config.optim.batch_tokens:,} tokens",
+        "a step": f"up to {config.optim.batch_tokens:,} tokens"
+        + (f", up to {config.micro_tokens:,} at once" if config.micro_tokens else ""),
         "budget": f"{amount:,} {unit}",
     }
 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, setup: Setup, batches: Sequence[Batch]) -> dict[str, float]:
-    """Held-out losses and accuracies, averaged over tokens; the same for the same weights.
+    """Held-out losses and accuracies, each the mean over all that it counts; the same for the same
+    weights.
 
     `batches` are the group's shares. Seeds torch's generator, for losses that sample.
     """
     torch.manual_seed(EVALUATION_SEED)
     training = model.training
     model.eval()
-    sums: dict[str, float] = {}
-    tokens = 0.0
-    for host_batch in batches:
+    sums: dict[str, Tensor] = {}
+    for host_batch in as_one(batches):
         batch = setup.group.share(host_batch.to(setup.hardware.device))
         total, named = setup.recipe.loss(model, batch)
-        counted = {"tokens": batch.num_tokens}
-        values = setup.group.sums({"loss": total, **named, **counted}, batch.weight)
-        read = values.pop("tokens")
-        for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value * read
-        tokens += read
+        for name, scalar in {"loss": total, **named}.items():
+            sums[name] = sums.get(name, 0.0) + scalar * batch.weight
     model.train(training)
-    return {name: value / tokens for name, value in sums.items()}
+    return dict(setup.recipe.scores(setup.group.sums(sums)))

@@ -17,14 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bertsmith.config import (
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    read_toml,
-    resolve,
-    validate,
-)
+from bertsmith.config import ModelConfig, RunConfig, SourceConfig, resolve
 from bertsmith.errors import ConfigError, CorpusError, ModelError
 from bertsmith.export.huggingface import (
     ModelFolder,
@@ -36,6 +29,7 @@ from bertsmith.export.naming import neutral_name
 from bertsmith.export.weights import WEIGHTS
 from bertsmith.nn.models import config_of
 from bertsmith.recipes.base import Recipe, find
+from bertsmith.schema import read_toml, validate
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.lines import file_sha256
 
@@ -137,9 +131,9 @@ def check_tokenizer(source: SourceConfig, corpus: Corpus) -> None:
         )
 
 
-def shown_name(source: SourceConfig) -> str:
-    """The model's folder in short, for people."""
-    return "/".join(Path(source.model).parts[-2:])
+def shown_name(model: str) -> str:
+    """A model's folder in short, for people: in a run folder it is always called model."""
+    return "/".join(Path(model).parts[-2:])
 
 
 def _begun_from(given: SourceConfig, out: Path | None) -> RunConfig | None:

@@ -21,7 +21,7 @@ from bertsmith.export.huggingface import (
     read_model,
 )
 from bertsmith.jobs.finetune_folder import Init
-from bertsmith.nn.models import HeadedEncoder
+from bertsmith.nn.models import HeadedEncoder, place
 from bertsmith.tasks import classify
 from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.fit import EVALUATIONS, FitResult, Keeper, fit, predict
@@ -120,7 +120,8 @@ class Trainer:
         else:
             rates = {"dropout": dropout, "attention_dropout": dropout}
             model = network(self.source.config.model_copy(update=rates))
-        return model.to(self.hardware.device, self.hardware.dtype)
+        place(model, self.hardware.device, self.hardware.dtype)
+        return model
 
 
 def fit_classifier(

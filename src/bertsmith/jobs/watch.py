@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from bertsmith.config import Config, validate
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
 from bertsmith.engine.log import Log
@@ -19,8 +17,9 @@ from bertsmith.engine.optim import Optimizer
 from bertsmith.engine.train import State, Step
 from bertsmith.errors import CheckpointError, ConfigError
 from bertsmith.jobs.finetune_folder import RunFolder, RunKey
-from bertsmith.jobs.progress import Bar
+from bertsmith.jobs.progress import Teller
 from bertsmith.jobs.signals import StopRequest
+from bertsmith.schema import Config, validate
 from bertsmith.tasks.fit import Keeper, Progress
 
 LOGGED_STEPS = 100
@@ -57,14 +56,13 @@ class Watch(Keeper):
         self,
         folder: RunFolder,
         key: RunKey,
-        finished: Collection[RunKey],
-        bar: Bar,
+        bar: Teller,
         stop: StopRequest,
         before: int,
         steps: int,
     ) -> None:
         """`before` are the sequences of the runs before this one, `steps` those of this run."""
-        self._folder, self._key, self._finished = folder, key, finished
+        self._folder, self._key = folder, key
         self._bar, self._stop, self._before = bar, stop, before
         self._every = max(1, steps // LOGGED_STEPS)
         self._began = self._saved = time.monotonic()
@@ -93,7 +91,7 @@ class Watch(Keeper):
             progress = Progress(state, saved.history, saved.losses, saved.seconds, best or None)
             init, seed = self._key
             self._bar.say(f"{init}, seed {seed}: going on from step {saved.step:,}")
-        self._folder.cut_log(self._finished, self._key, progress.state.step if progress else 0)
+        self._folder.cut_log(progress.state.step if progress else 0)
         self._log = Log(self._folder.log)
         return progress
 
@@ -153,8 +151,6 @@ class Watch(Keeper):
             self.write("epoch", **entry)
         self._folder.save(self._key, result)
         shutil.rmtree(self._root, ignore_errors=True)
-        with suppress(OSError):  # there is none, or it holds those of another seed
-            self._root.parent.rmdir()
 
     def write(self, kind: str, **values: Any) -> None:
         """A record of this run in the log."""
@@ -164,8 +160,7 @@ class Watch(Keeper):
 
     @property
     def _root(self) -> Path:
-        init, seed = self._key
-        return self._folder.path / "checkpoints" / f"{init}-{seed}"
+        return self._folder.path / "checkpoints"
 
     def _validated(self, found: checkpoint.Checkpoint) -> SavedFit:
         where = found.folder / checkpoint.STATE

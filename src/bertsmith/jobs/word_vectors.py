@@ -16,7 +16,7 @@ from bertsmith.analysis.word_vectors import (
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_tokenizer, load_word2vec, read_model, vectors_of
 from bertsmith.export.vectors import read_vectors
-from bertsmith.text.lines import HashedFile, decompressed, read_lines
+from bertsmith.text.lines import file_lines
 from bertsmith.types import WordVectors
 
 
@@ -101,7 +101,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, and their numbers."""
     if not path.is_file():
         raise DataError("no such file", where=path, mend="give the path of a text file")
-    with HashedFile(path) as raw:
-        for number, line in read_lines(decompressed(raw, path), path):
-            if line.strip():
-                yield number, line
+    yield from ((number, line) for number, line in file_lines(path) if line.strip())

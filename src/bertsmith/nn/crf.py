@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 FORBIDDEN = -1e4
-"""Added to the score of what may not be: exp of it is 0 in fp32, and finite."""
+"""The score of what may not be: exp of it is 0 in fp32, and it is finite."""
 
 
 @dataclass(frozen=True)

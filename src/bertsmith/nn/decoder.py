@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bertsmith.config import ModelConfig
-from bertsmith.nn.attention import CrossAttention, Layout, SelfAttention
+from bertsmith.nn.attention import CrossAttention, SelfAttention
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.embeddings import RelativePositions, layer_norm
 from bertsmith.nn.encoder import FeedForward, initialise
+from bertsmith.nn.layout import Layout
 
 Part = Callable[[Tensor], Tensor]
 """(rows, D) -> (rows, D)."""

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bertsmith.config import ModelConfig
-from bertsmith.nn.attention import Layout, SelfAttention
+from bertsmith.nn.attention import SelfAttention
 from bertsmith.nn.dropout import Dropout
 from bertsmith.nn.embeddings import Embeddings, RelativePositions, Rotary, layer_norm
+from bertsmith.nn.layout import Layout
 from bertsmith.nn.rows import with_spare_rows
 from bertsmith.types import Batch
 

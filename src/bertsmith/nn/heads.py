@@ -27,11 +27,15 @@ def first_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
 
 
 def mean_tokens(hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
-    """The mean vector of every sequence's tokens, special ones included: (B, D)."""
+    """The mean vector of every sequence's tokens, special ones included: (B, D).
+
+    Summed in fp32: a GPU would add up bfloat16 in bfloat16, where 256 + 1 is 256.
+    """
     counts_B = torch.tensor(lengths, device=hidden_TD.device)
     rows_T = torch.arange(len(lengths), device=hidden_TD.device).repeat_interleave(counts_B)
-    sums_BD = hidden_TD.new_zeros(len(lengths), hidden_TD.shape[1]).index_add(0, rows_T, hidden_TD)
-    return sums_BD / counts_B[:, None]
+    exact_TD = hidden_TD.to(torch.promote_types(hidden_TD.dtype, torch.float32))
+    sums_BD = exact_TD.new_zeros(len(lengths), exact_TD.shape[1]).index_add(0, rows_T, exact_TD)
+    return (sums_BD / counts_B[:, None]).to(hidden_TD.dtype)
 
 
 POOLING = {"cls": first_tokens, "mean": mean_tokens}
@@ -156,10 +160,12 @@ class SequenceHead(nn.Module):
         initialise(self.classifier, config.initializer_range)
 
     def forward(self, hidden_TD: Tensor, lengths: tuple[int, ...]) -> Tensor:
-        """Logits (B, num_labels)."""
-        return self.classifier(  # type: ignore[no-any-return]
-            self.dropout(self.transform(self.pool(hidden_TD, lengths)))
-        )
+        """Logits (B, num_labels), in the type of the classifier's weights."""
+        hidden_BD = self.dropout(self.transform(self.pool(hidden_TD, lengths)))
+        if isinstance(self.classifier, nn.Linear):  # else it is packed, in the network's own type
+            own = self.classifier.weight.dtype
+            hidden_BD = hidden_BD if hidden_BD.dtype is own else hidden_BD.to(own)
+        return self.classifier(hidden_BD)  # type: ignore[no-any-return]
 
 
 class TokenHead(nn.Module):

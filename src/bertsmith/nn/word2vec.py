@@ -54,7 +54,8 @@ class Word2Vec(nn.Module):
 
 def skip_gram_loss(model: Word2Vec, batch: Batch) -> dict[str, Tensor]:
     """Every word predicted from each word of its context; the mean over the pairs."""
-    return _negative_sampling(model, batch, *model.contexts(batch))
+    total = batch.total(lambda share: _num_contexts(share).sum())
+    return _negative_sampling(batch, model, *model.contexts(batch), total)
 
 
 def cbow_loss(model: Word2Vec, batch: Batch) -> dict[str, Tensor]:
@@ -62,20 +63,30 @@ def cbow_loss(model: Word2Vec, batch: Batch) -> dict[str, Tensor]:
     mean over the words that have one.
     """
     around_TCD, is_context_TC = model.contexts(batch)
-    counts_T1 = is_context_TC.sum(dim=1, keepdim=True)
+    counts_T1 = _num_contexts(batch)[:, None]
     shares_TC = is_context_TC / counts_T1.clamp(min=1)
     means_T1D = torch.bmm(shares_TC[:, None, :].to(around_TCD.dtype), around_TCD)
-    return _negative_sampling(model, batch, means_T1D, counts_T1 > 0)
+    total = batch.total(lambda share: (_num_contexts(share) > 0).sum())
+    return _negative_sampling(batch, model, means_T1D, counts_T1 > 0, total)
+
+
+def _num_contexts(batch: Batch) -> Tensor:
+    """(T,) how many context words each word has."""
+    windows_T, before_T = batch.targets["windows"], batch.position_ids
+    lengths_B = torch.tensor(batch.lengths, device=before_T.device)
+    after_T = lengths_B.repeat_interleave(lengths_B) - 1 - before_T
+    return windows_T.minimum(before_T) + windows_T.minimum(after_T)
 
 
 def _negative_sampling(
-    model: Word2Vec, batch: Batch, inputs_TPD: Tensor, is_used_TP: Tensor
+    batch: Batch, model: Word2Vec, inputs_TPD: Tensor, is_used_TP: Tensor, total: Tensor
 ) -> dict[str, Tensor]:
     """-log s(v'_w v) - sum log s(-v'_n v) over the noise words n (Mikolov et al. 2013b, eq. 4).
 
     Each word w of the batch is predicted from those of its P inputs v that are used, against
     the noise in `targets["negatives"]` (T, K); where that is w itself it is left out. Returns
-    the mean over inputs, "ns_loss" (nats), and in how many w scores highest, "ns_accuracy".
+    the mean over inputs, "ns_loss" (nats), and in how many w scores highest, "ns_accuracy", where
+    all shares of the batch have `total` of them.
     """
     noise_TK = batch.targets["negatives"]
     words_TW = torch.cat([batch.input_ids[:, None], noise_TK], dim=1)
@@ -85,8 +96,7 @@ def _negative_sampling(
     noise_loss_TP = (functional.softplus(noise_TKP) * is_other_TK1).sum(dim=1)
     loss_TP = functional.softplus(-true_TP) + noise_loss_TP
     highest_TP = noise_TKP.masked_fill(~is_other_TK1, -torch.inf).amax(dim=1)
-    count = batch.total(is_used_TP.sum()).clamp(min=1)
     return {
-        "ns_loss": (loss_TP * is_used_TP).sum() / count,
-        "ns_accuracy": ((true_TP > highest_TP) & is_used_TP).sum() / count,
+        "ns_loss": (loss_TP * is_used_TP).sum() / total,
+        "ns_accuracy": ((true_TP > highest_TP) & is_used_TP).sum() / total,
     }

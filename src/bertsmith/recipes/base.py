@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from bertsmith.config import DataConfig, ModelConfig, RunConfig
-from bertsmith.data.loader import CorpusSource
+from bertsmith.data.examples import CorpusSource
 from bertsmith.data.segments import Segments, Vocabulary
 from bertsmith.engine.train import Loss
 from bertsmith.errors import ConfigError
@@ -35,6 +35,9 @@ class Recipe:
     corrupt: Callable[[Segment, np.random.Generator, Vocabulary, DataConfig], Example]
     model: Callable[[ModelConfig], nn.Module]
     loss: Loss
+    """Its named scalars are means that add up over the shares of a batch, or of an evaluation."""
+    scores: Callable[[Mapping[str, float]], Mapping[str, float]] = dict
+    """What is told of the named scalars, once they are added up."""
 
     def source(
         self, corpus: Corpus, vocabulary: Vocabulary, ranges: IntArray, config: RunConfig, seed: int

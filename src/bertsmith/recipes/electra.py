@@ -19,7 +19,11 @@ from torch import Tensor, nn
 from bertsmith.config import BudgetConfig, DataConfig, ModelConfig, OptimConfig, RunConfig
 from bertsmith.data.corrupt import mask
 from bertsmith.nn.electra import Electra, replace_tokens
-from bertsmith.nn.losses import masked_lm_loss_and_sample, replaced_token_loss
+from bertsmith.nn.losses import (
+    masked_lm_loss_and_sample,
+    replaced_token_loss,
+    replaced_token_scores,
+)
 from bertsmith.recipes import bert, modern
 from bertsmith.recipes.base import Recipe
 from bertsmith.types import Batch
@@ -34,7 +38,7 @@ def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     hidden_TD = model.generator(batch)
     named, sampled_M = masked_lm_loss_and_sample(model.generator, batch, hidden_TD)
     replaced, is_replaced_T = replace_tokens(batch, sampled_M)
-    named |= replaced_token_loss(model.discriminator(replaced), is_replaced_T, batch.total)
+    named |= replaced_token_loss(batch, model.discriminator(replaced), is_replaced_T)
     return named["mlm_loss"] + DISCRIMINATOR_WEIGHT * named["rtd_loss"], named
 
 
@@ -52,4 +56,5 @@ RECIPE = Recipe(
     corrupt=mask,
     model=Electra,
     loss=loss,
+    scores=replaced_token_scores,
 )

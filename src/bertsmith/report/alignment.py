@@ -7,10 +7,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bertsmith.report.page import FigureSection, Heading, Section, Table, Text
-from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled
+from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled, whole_numbers
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze alignment` writes as alignment.json."""
@@ -50,7 +49,7 @@ def _panel(axes: Axes, records: Sequence[Data]) -> None:
     by_chance = max(row["chance_mrr"] for row in records)
     axes.axhline(by_chance, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.2)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes.xaxis)
     label_lines(axes, [*ends, ("chance", by_chance, MUTED)])
 
 

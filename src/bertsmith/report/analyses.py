@@ -23,6 +23,7 @@ from bertsmith.report import (
     anisotropy,
     attention,
     curves,
+    growth,
     language,
     layers,
     masked,
@@ -52,6 +53,7 @@ INSTRUMENTS = {
     "alignment": Instrument(alignment.figure, alignment.sections),
     "language": Instrument(language.figure, language.sections),
     "curve": Instrument(curves.figure, curves.sections),
+    "growth": Instrument(growth.figure, growth.sections),
 }
 """By name, in the order of the page."""
 
@@ -70,16 +72,27 @@ def write_analysis(
     text = json.dumps(_plain(data), indent=1, ensure_ascii=False) + "\n"
     write_text_atomically(folder / f"{name}.json", text)
     sections: list[Section] = []
+    models: dict[str, list[str]] = {}
     for known, instrument in INSTRUMENTS.items():
         path = folder / f"{known}.json"
         if path.exists():
             try:
-                sections += instrument.sections(json.loads(path.read_text("utf-8")))
+                found = json.loads(path.read_text("utf-8"))
+                sections += instrument.sections(found)
+                models.setdefault(found["model"], []).append(known)
             except (ValueError, KeyError, TypeError):
                 raise DataError(
                     "is not what an analysis wrote", where=path, mend="remove it, or run it again"
                 ) from None
-    return write_report(folder / PAGE, "What the model knows", f"Model: {data['model']}", sections)
+    return write_report(folder / PAGE, "What the model knows", _summary(models), sections)
+
+
+def _summary(models: Mapping[str, Sequence[str]]) -> str:
+    """Which model the page is of; where instruments looked at several, which at which."""
+    if len(models) == 1:
+        return f"Model: {next(iter(models))}"
+    shown = (f"{model} ({', '.join(names)})" for model, names in models.items())
+    return f"Models: {'; '.join(shown)}"
 
 
 def _cell(value: Any) -> str:

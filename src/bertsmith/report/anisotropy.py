@@ -22,12 +22,12 @@ FREQUENCY_COLUMNS = ("vectors", "ranks", "mean length", "mean distance to the 5 
 
 def rows(data: Data, value: str = "spearman") -> list[list[str | float]]:
     """A row for each set and kind of vectors, of COLUMNS: Spearman's correlations, or another
-    `value` of the agreements."""
+    `value` of the agreements; NaN for a cure that was left out."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for each in data["agreements"]:
         own = found.setdefault((each["set"], each["vectors"]), {})
         own[each["cure"]] = float("nan") if each[value] is None else each[value]
-    return [[*key, *(own[cure] for cure in CURES)] for key, own in found.items()]
+    return [[*key, *(own.get(cure, float("nan")) for cure in CURES)] for key, own in found.items()]
 
 
 def figure(data: Data) -> Figure:
@@ -180,6 +180,10 @@ def _cell(value: str | float) -> str | float:
     return "–" if value != value else round(value, 3) + 0.0
 
 
+def _two(value: float | None) -> str:
+    return "not defined, all being as frequent" if value is None else f"{value:.2f}"
+
+
 def _trust(data: Data) -> str:
     widest = max(
         (each["high"] - each["low"] for each in data["agreements"] if each["high"] is not None),
@@ -215,7 +219,7 @@ def _layers(data: Data) -> str:
 def _frequency(data: Data) -> str:
     told = [
         f"{table['name']} ({table['words']:,} words, frequency: {table['counted_in']}): with "
-        f"length {table['norm_spearman']:.2f}, with distance {table['distance_spearman']:.2f}"
+        f"length {_two(table['norm_spearman'])}, with distance {_two(table['distance_spearman'])}"
         for table in data["frequency"]
     ]
     return (

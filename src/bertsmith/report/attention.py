@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bertsmith.report.matrices import attention_map
 from bertsmith.report.page import Attention, FigureSection, Heading, Section, Table, Text
-from bertsmith.report.style import HEAT, MUTED, SERIES, new_figure, styled
+from bertsmith.report.style import HEAT, MUTED, SERIES, new_figure, styled, whole_numbers
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze attention` writes as attention.json."""
@@ -70,7 +69,7 @@ def figure(data: Data) -> Figure:
                 _number(measure["uniform"]), color=MUTED, linewidth=1, linestyle=(0, (4, 3))
             )
             axes.set_title(NAMES[name], fontsize=9, fontweight="normal")
-            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            whole_numbers(axes.xaxis, 6)
             axes.set_ylim(bottom=0)
         for axes in panels[4:]:
             axes.set_xlabel("layer")

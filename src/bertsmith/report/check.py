@@ -143,11 +143,11 @@ def _balance(files: Sequence[Data], labels: Sequence[str]) -> Figure:
             total = sum(file["labels"].values())
             shares = [100 * file["labels"].get(label, 0) / total for label in labels]
             axes.plot(shares, range(len(labels)), "o", color=colour, label=_name(file))
+        axes.legend(handles=axes.get_lines(), frameon=False)
         axes.set_yticks(range(len(labels)), [_shortened(label) for label in labels])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
         axes.set_xlabel("share, %")
-        axes.legend(frameon=False)
     return drawn
 
 
@@ -162,10 +162,10 @@ def _lengths(files: Sequence[Data]) -> Figure:
             bins = file["tokens"]["histogram"]
             shares = [100 * count / sum(bins) for count in bins]
             axes.plot(sizes[: len(bins)], shares, "o-", color=colour, label=_name(file))
+        axes.legend(handles=axes.get_lines(), frameon=False)
         axes.axvline(shown[0]["tokens"]["max_length"], color="0.5", linewidth=0.8)
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.set_xlabel("tokens, up to")
         axes.set_ylabel("share of rows, %")
-        axes.legend(frameon=False)
     return drawn

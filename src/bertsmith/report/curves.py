@@ -10,7 +10,6 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bertsmith.report.figures import smooth
 from bertsmith.report.finetune import INIT_NAMES
@@ -24,6 +23,7 @@ from bertsmith.report.style import (
     label_lines,
     new_figure,
     styled,
+    whole_numbers,
 )
 from bertsmith.tasks.metrics import METRIC_NAMES
 
@@ -135,7 +135,7 @@ def _losses(axes: Axes, data: Data) -> None:
 
 def _scores(axes: Axes, data: Data) -> None:
     axes.set(xlabel="epoch", ylabel=METRIC_NAMES[data["metric"]])
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes.xaxis)
     _bands(axes, data, "epochs", "scores", smoothed=False)
 
 
@@ -182,11 +182,14 @@ def _planes(panels: Sequence[Axes], data: Data) -> None:
     for axes, (init, surface), colour in zip(panels, surfaces.items(), SERIES, strict=False):
         x, y, losses = (np.array(surface[name]) for name in ("x", "y", "plane"))
         axes.contourf(x, y, losses, levels=levels, colors=shades, extend="max")
-        axes.contour(x, y, losses, levels=levels[1:], colors=[MUTED], linewidths=0.5)
+        lines = axes.contour(x, y, losses, levels=levels[1:], colors=[MUTED], linewidths=0.5)
+        axes.clabel(lines, levels[1::2], fmt="%.2g", fontsize=7)
         _mark(axes, np.array(surface["points"]), colour)
         axes.set_aspect("equal")
         axes.grid(False)
-        axes.set(title=INIT_NAMES[init], xlabel="distance of the weights from the start")
+        axes.set(
+            title=INIT_NAMES[init], xlabel="distance towards the end", ylabel="distance across"
+        )
 
 
 def _mark(axes: Axes, points: Floats, colour: str) -> None:

@@ -33,6 +33,7 @@ from bertsmith.report.style import (
     say_no_data,
     styled,
     token_axis,
+    whole_numbers,
 )
 
 __all__ = [
@@ -185,7 +186,7 @@ def epoch_curves(
                     last.append(float(values[-1]))
             if last:
                 ends.append((name, float(np.median(last)), colour))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(axes.xaxis)
         if ends:
             label_lines(axes, ends)
         else:

@@ -122,10 +122,11 @@ def _summary_table(scores: Scores) -> Table:
             row += [spread.median, spread.min, spread.max] if spread else ["", "", ""]
             row.append(_interval(spread))
         rows.append(row)
+    drawn = scores.drawn or scores.unit
     caption = (
         "Held-out scores: the median over seeds, and their range. The interval is what other "
-        f"{scores.unit} of the same kind would give (bootstrap over the held-out ones, the median "
-        "over seeds)."
+        f"{drawn} of the same kind would give (bootstrap over the held-out ones, the median over "
+        "seeds)."
     )
     return Table(columns, rows, caption)
 
@@ -256,12 +257,19 @@ def _thresholds(scores: Scores) -> list[Section]:
     for run in scores.runs:
         cut = (run.model_extra or {}).get("threshold")
         if isinstance(cut, Mapping):
-            values = ", ".join(f"{value:.3f}" for value in dict.fromkeys(cut["values"]))
+            values = thresholds(cut["values"], scores.labels)
             before = "; ".join(f"{_metric(m)} {value:.3f}" for m, value in cut["at_half"].items())
             rows.append([_init(run.init), run.seed, values, _metric(cut["by"]), cut["on"], before])
     columns = ("model", "seed", "threshold", "chosen by", "on", "scores at 1/2")
     caption = "From which probability on a label is given."
     return [Table(columns, rows, caption)] if rows else []
+
+
+def thresholds(values: Sequence[float], labels: Sequence[str]) -> str:
+    """The one of all labels, or each label's."""
+    if len(set(values)) == 1:
+        return f"{values[0]:.3f}"
+    return ", ".join(f"{value:.3f} ({label})" for value, label in zip(values, labels, strict=True))
 
 
 def _seeds(count: int) -> str:

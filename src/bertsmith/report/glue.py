@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bertsmith.markdown import markdown_table
 from bertsmith.report.finetune import INIT_NAMES
 from bertsmith.report.numbers import scientific
 from bertsmith.report.page import Cell, Heading, KeyValues, Note, Section, Table, Text, write_report
 
 CAPTION = (
-    "Dev scores in hundredths: the median over seeds, in brackets the least and the greatest. A "
-    "task's score is the mean of its metrics, GLUE's the mean of the tasks here."
+    "Dev scores in hundredths: the median over seeds; of a metric, in square brackets, what other "
+    "texts of the kind would give (95 %, bootstrap), of a score, in round ones, the least and the "
+    "greatest over seeds. A task's score is the mean of its metrics, GLUE's the mean of the tasks "
+    "here."
 )
 
 
@@ -43,12 +46,12 @@ def glue_table(scores: Mapping[str, Any]) -> Table:
         columns += [INIT_NAMES[init], "score", "failed"]
     rows: list[list[Cell]] = []
     for name, task in scores["tasks"].items():
-        metrics = " / ".join(task["scores"][inits[0]]["metrics"])
-        row: list[Cell] = [name, metrics, *(task["sets"][s]["rows"] for s in ("train", "dev"))]
+        named = " / ".join(task["scores"][inits[0]]["metrics"])
+        row: list[Cell] = [name, named, *(task["sets"][s]["rows"] for s in ("train", "dev"))]
         for init in inits:
             own = task["scores"][init]
-            medians = (_hundredths(spread["median"]) for spread in own["metrics"].values())
-            row += [" / ".join(medians), _spread(own["score"]), _failed(own)]
+            metrics = " / ".join(map(_with_interval, own["metrics"].values()))
+            row += [metrics, _with_range(own["score"]), _failed(own)]
         rows.append(row)
     means: list[Cell] = ["GLUE", f"mean of {len(rows)}", "", ""]
     for init in inits:
@@ -103,13 +106,13 @@ def _set_notes(task: Mapping[str, Any]) -> list[str]:
 def glue_readme(scores: Mapping[str, Any]) -> str:
     """README.md of the folder."""
     table = glue_table(scores)
-    lines = [_line(table.columns), "|" + "---|" * len(table.columns), *map(_line, table.rows)]
+    rows = [[f"{c:,}" if isinstance(c, int) else c for c in row] for row in table.rows]
     notes = "\n".join(f"- {note}" for note in glue_notes(scores))
     return f"""# GLUE
 
 {glue_summary(scores)}
 
-{chr(10).join(lines)}
+{markdown_table(table.columns, rows)}
 
 {CAPTION}
 
@@ -148,11 +151,13 @@ def _hundredths(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _spread(spread: Mapping[str, float]) -> str:
+def _with_range(spread: Mapping[str, float]) -> str:
     low, high = _hundredths(spread["min"]), _hundredths(spread["max"])
     return f"{_hundredths(spread['median'])} ({low} to {high})"
 
 
-def _line(cells: Any) -> str:
-    shown = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells)
-    return f"| {' | '.join(shown)} |"
+def _with_interval(spread: Mapping[str, float]) -> str:
+    if "low" not in spread:  # of a run of before there were any
+        return _hundredths(spread["median"])
+    low, high = _hundredths(spread["low"]), _hundredths(spread["high"])
+    return f"{_hundredths(spread['median'])} [{low}, {high}]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bertsmith.files import write_text_atomically
+from bertsmith.markdown import markdown_table
 from bertsmith.report.finetune import finetune_sections
 from bertsmith.report.images import save
 from bertsmith.report.numbers import duration, scientific
@@ -93,7 +94,7 @@ def write_search_report(folder: Path, found: Found) -> None:
     sections = [
         *(table, drawn, Note(caveat), Heading("The best point")),
         Text(f"Its run folder is {best['folder']}, and its best seed's model is in model."),
-        *finetune_sections(scores, folder),
+        *finetune_sections(scores, folder / best["folder"]),
     ]
     write_report(folder / "report.html", f"{found['task']}, searched", summary, sections)
     write_text_atomically(folder / "README.md", _readme(found, table))
@@ -122,13 +123,11 @@ def _caveat(found: Found) -> str:
 
 
 def _readme(found: Found, table: Table) -> str:
-    cells: Sequence[Sequence[Cell]] = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
     return f"""# A search, {found["task"]}
 
 {_summary(found)} {_caveat(found)}
 
-{lines}
+{markdown_table(table.columns, table.rows)}
 
 - `model/` the best point's best seed, in the Hugging Face format; `scores.json`, `errors.tsv`
 - `report.html`, `search.png` the same to look at; `search.json` all of it

@@ -7,10 +7,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from bertsmith.report.page import FigureSection, Heading, Section, Table, Text
-from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled
+from bertsmith.report.style import MUTED, SERIES, label_lines, new_figure, styled, whole_numbers
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze language` writes as language.json."""
@@ -69,7 +69,7 @@ def _numbers(layers: Sequence[Data]) -> list[int]:
 def _finish(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes.xaxis)
     label_lines(axes, ends)
 
 

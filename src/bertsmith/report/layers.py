@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bertsmith.report.page import FigureSection, Heading, Points, Section, Table, Text
-from bertsmith.report.style import MUTED, RULE, SERIES, label_lines, new_figure, styled
+from bertsmith.report.style import (
+    MUTED,
+    RULE,
+    SERIES,
+    label_lines,
+    new_figure,
+    styled,
+    whole_numbers,
+)
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze layers` writes as layers.json."""
@@ -73,7 +80,7 @@ def _draw_task(axes: Axes, task: Data) -> None:
     axes.axhline(task["majority"], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.set(xlabel="layer", ylim=(0, 1), xlim=(-0.15, len(scores) - 0.85))
     axes.set_title(task["task"])
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    whole_numbers(axes.xaxis, 6)
     label_lines(
         axes,
         [
@@ -122,10 +129,8 @@ def plane_figure(plane: Data) -> Figure:
             axes.set_yticks([])
             axes.spines[:].set_visible(True)
             axes.spines[:].set_color(RULE)
-        handles, names = panels[0].get_legend_handles_labels()
-        drawn.legend(
-            handles,
-            names,
+        drawn.legend(  # named, as matplotlib leaves out labels that begin with _, a tag of its own
+            handles=panels[0].get_lines(),
             loc="outside lower center",
             ncols=len(known),
             frameon=False,
@@ -143,7 +148,7 @@ def mix_figure(mix: Data) -> Figure:
         axes.bar(range(len(weights)), weights, color=SERIES[0], width=0.7)
         axes.axhline(1 / len(weights), color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set(xlabel="layer (0: the embeddings)", ylabel="weight")
-        axes.xaxis.set_major_locator(MaxNLocator(13, integer=True))
+        whole_numbers(axes.xaxis, 13)
     return drawn
 
 
@@ -159,6 +164,11 @@ def sections(data: Data) -> list[Section]:
     return parts
 
 
+def left_out(sentences: int) -> str:
+    """What is said of test sentences that a probe could know by heart."""
+    return f"left out of the test, as the training file has them, too: {sentences:,} sentences"
+
+
 def _probes(data: Data) -> list[Section]:
     lead = (
         "A linear probe (logistic regression) on frozen vectors: of a word its first piece, of a "
@@ -171,6 +181,7 @@ def _probes(data: Data) -> list[Section]:
     splits = [
         f"{task['task']}: {task['split']}; {task['train']:,} to learn from, {task['test']:,} to be "
         f"told, {len(task['classes'])} classes."
+        + (f" {left_out(task['left_out']).capitalize()}." if task.get("left_out") else "")
         for task in data["tasks"]
     ]
     best = []

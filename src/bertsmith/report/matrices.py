@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from bertsmith.report.style import HEAT, INK, PAPER, STRONG, styled
+from bertsmith.report.style import FONT_SIZE, HEAT, INK, PAPER, STRONG, styled
 
 MOST_CLASSES_WITH_TEXT = 20
 CELL = 0.38  # inches
@@ -72,9 +72,10 @@ def _heat_map(
     tick_size = min(9.0, 0.75 * cell * 72)
     tilted = max(map(len, columns), default=0) > 3
     drop = _width(columns, tick_size) * cos(pi / 4) if tilted else tick_size / 72
-    left = _width(rows, tick_size) + 0.15 + (0.25 if names[0] else 0)
+    left = _width(rows, tick_size) + 0.15 + (0.3 if names[0] else 0)
     bottom = drop + 0.2 + (0.25 if names[1] else 0)
-    side, top, right = cell * size, 0.3 if title else 0.05, 0.1
+    side, top = cell * size, 0.3 if title else 0.05
+    right = max(0.1, 1.15 * _width([title], FONT_SIZE) - side)  # the title is bold
     width, height = left + side + right, bottom + side + top
     with styled():
         figure = Figure(figsize=(width, height), facecolor="none")
@@ -108,7 +109,7 @@ def _heat_map(
         axes.tick_params(length=0)
         axes.set_ylabel(names[0])
         axes.set_xlabel(names[1])
-        axes.yaxis.set_label_coords((0.12 - left) / max(side, cell), 0.5)
+        axes.yaxis.set_label_coords((0.2 - left) / max(side, cell), 0.5)
     return figure
 
 

@@ -280,7 +280,8 @@ def _inline(section: FigureSection, number: int) -> Markup:
 
 def _cell(value: Cell) -> str:
     if isinstance(value, float):
-        return f"{value:.3f}"
+        is_tiny = 1e-9 < abs(value) < 0.0005  # 0.000 would say that it is nothing
+        return f"{value:.1g}" if is_tiny else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
     return f"{value:,}" if isinstance(value, int) else value
 
 

@@ -19,25 +19,29 @@ class Preview:
     passages: Sequence[Passage]
 
     @property
-    def legend(self) -> Passage:
-        """One word of each fate."""
+    def legend(self) -> Sequence[Passage]:
+        """One word of each fate, where any token of the samples is to be predicted in its place."""
+        tokens = (token for passage in self.passages for line in passage.lines for token in line)
+        if not any(token.original for token in tokens):
+            return ()
         line = (
             Token(self.mask_token, "masked", "masked"),
             Token("another", "random", "random"),
             Token("kept", "kept", "kept"),
             Token("not chosen"),
         )
-        return Passage("to be predicted are the first three of:", (line,))
+        return (Passage("to be predicted are the first three of:", (line,)),)
 
 
 def write_preview(path: Path, preview: Preview) -> Path:
     """Write the page to `path`, whole or not at all. Returns `path`."""
     sections: list[Section] = [
         KeyValues(preview.rates),
-        preview.legend,
+        *preview.legend,
         Heading("Samples"),
-        Text("Above each chosen token stands what the model is to say there."),
         *preview.passages,
     ]
+    if preview.legend:
+        sections.insert(3, Text("Above each chosen token stands what the model is to say there."))
     title = f"What {preview.recipe} will see"
     return write_report(path, title, "Samples of the corpus as training will show them.", sections)

@@ -12,6 +12,7 @@ from typing import Any
 from bertsmith.engine.health import LEARNED
 from bertsmith.errors import DataError
 from bertsmith.files import write_atomically
+from bertsmith.markdown import markdown_table
 from bertsmith.report.figures import (
     TASK_NAMES,
     accuracy_curve,
@@ -94,7 +95,8 @@ def summary(log: RunLog) -> str:
     source = log.run.get("source") or {}
     origin = f", begun from {source['name']}" if "name" in source else ""
     sentences = [
-        f"A {_recipe(log)} model{size}{origin}, trained on {compact(tokens)} tokens of raw text."
+        f"{_article(_recipe(log))} model{size}{origin}, trained on {compact(tokens)} tokens of raw "
+        "text."
     ]
     held_out, entropy = log.last("eval").get("mlm_loss"), log.run.get("unigram_entropy")
     if held_out is not None and entropy is not None:
@@ -189,11 +191,11 @@ def _readme(log: RunLog, run_folder: Path, title: str) -> bytes:
         "",
         summary(log),
         "",
-        *_markdown_table(("", "value"), final_numbers(log).items()),
+        markdown_table(("", "value"), final_numbers(log).items()),
         "",
         "## What is in this folder",
         "",
-        *_markdown_table(("file", "what"), ((f"`{name}`", held[name]) for name in held)),
+        markdown_table(("file", "what"), ((f"`{name}`", held[name]) for name in held)),
         "",
         "## How to use the model",
         "",
@@ -223,19 +225,14 @@ _WITH_VECTORS = (
     "`model/vectors.txt` has the vectors in word2vec's text format, which gensim reads, too.",
 )
 _CONTENTS = {
-    "model/": "the model and its tokenizer, in Hugging Face format",
+    "model/": "the model and its tokenizer; its README.md says who reads it, and how",
     "models/": "the model as it was on the way, in tokens-N/model after N tokens",
-    "generator/": "ELECTRA's generator, a small masked LM, in the same format",
+    "generator/": "ELECTRA's generator, a small masked LM, likewise",
     "report.html": "curves, filled masks and numbers; opens in any browser, offline",
     "config.toml": "every value of the run; give it to `bertsmith pretrain` to repeat it",
     "log.jsonl": "one JSON object a line: steps, held-out evaluations, filled masks, warnings",
     "checkpoints/": "what a resumed run starts from; may be deleted once the run has ended",
 }
-
-
-def _markdown_table(head: tuple[str, str], rows: Any) -> list[str]:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|"]
-    return [*lines, *(f"| {name} | {value} |" for name, value in rows)]
 
 
 def _curves(log: RunLog) -> list[Section]:
@@ -330,6 +327,10 @@ def _spread(records: Sequence[Record], most: int) -> list[Record]:
 
 def _recipe(log: RunLog) -> str:
     return str(log.run.get("recipe", "bert"))
+
+
+def _article(name: str) -> str:
+    return f"{'An' if name[:1] in 'aeiou' else 'A'} {name}"
 
 
 def _task(key: str, suffix: str) -> str:

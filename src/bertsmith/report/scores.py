@@ -48,6 +48,8 @@ class FinetuneRun(_Record):
     types: list[TypeScores] | None = None
     history: list[dict[str, Any]] = Field(default_factory=list)
     failed: bool = False
+    threads: int | None = None
+    """That it was computed with: its rounding depends on them."""
 
     def score(self, metric: str) -> float | None:
         """The run's value of one metric, None where it was not measured."""
@@ -68,6 +70,8 @@ class Scores(_Record):
     summary: dict[str, dict[str, Spread]]
     protocol: dict[str, Any] = Field(default_factory=dict)
     unit: str = "texts"
+    drawn: str = ""
+    """For the intervals, where it is not the unit."""
 
     @model_validator(mode="after")
     def _matrices_fit(self) -> Scores:

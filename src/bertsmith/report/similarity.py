@@ -17,12 +17,14 @@ COLUMNS = ("word", "senses", "within", "between", "gap", "silhouette", "p", "gap
 
 
 def figure(data: Data) -> Figure:
-    """The matrix of one word; of several, how far the senses of each are apart."""
+    """How far the senses of each word are apart; of one word, or without senses, the matrix of the
+    first."""
     words = data["words"]
-    if len(words) == 1:
-        word = words[0]
-        return similarity_matrix(word["matrix"], word["sentences"], title=word["word"])
-    return gaps([word for word in words if "separation" in word])
+    tested = [word for word in words if "separation" in word]
+    if len(words) > 1 and tested:
+        return gaps(tested)
+    word = words[0]
+    return similarity_matrix(word["matrix"], word["sentences"], title=word["word"])
 
 
 def gaps(words: Sequence[Data]) -> Figure:

@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -97,6 +98,11 @@ def token_axis(axes: Axes, last: float) -> None:
     axes.set_xlim(0, last if last > 0 else 1)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+
+
+def whole_numbers(axis: Axis, most: int = 10) -> None:
+    """Ticks at whole numbers alone, be it a single one: there is no layer 0.5, no epoch 1.05."""
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
 def say_no_data(axes: Axes, text: str = "nothing measured yet") -> None:

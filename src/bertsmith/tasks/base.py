@@ -23,10 +23,10 @@ import numpy as np
 from torch import Tensor
 
 from bertsmith.config import ModelConfig
-from bertsmith.data.loader import ListSource
+from bertsmith.data.examples import ListSource
 from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder
-from bertsmith.tasks.check import Finding, Item
+from bertsmith.tasks.findings import Finding, Item
 from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.protocol import Protocol
@@ -41,8 +41,15 @@ Setting = str | bool | int | float | list[float] | None
 UNUSED = {"class_weights": "classes to weigh", "threshold": "threshold to find"}
 """What not every task has, by field of `Protocol`."""
 
-Objective = Callable[[Tensor, Batch], Tensor]
-"""(a network's output for a batch in fp32, the batch with its targets) -> the mean loss."""
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network is trained to make small: a mean over something that batches have."""
+
+    mean: Callable[[Tensor, Batch], Tensor]
+    """(a network's output for a batch in fp32, the batch with its targets) -> the mean loss."""
+    count: Callable[[Batch], int] = lambda batch: batch.num_sequences
+    """How many of what it is a mean over a batch has: its sequences, words, questions."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,8 @@ class Task(ABC, Generic[RowT, EncodedT]):
     """What comes out, in words: "classifier"."""
     unit: str = "texts"
     """What the rows are, in words."""
+    drawn: str = ""
+    """What is drawn for the intervals, in words, where it is not each row by itself."""
     method: str = "All weights are trained, with one linear layer on [CLS]."
     """What is trained, for the report."""
     metrics: tuple[str, ...]
@@ -228,6 +237,10 @@ class Task(ABC, Generic[RowT, EncodedT]):
         Raises ConfigError where `max_length` leaves no room for text.
         """
 
+    def shortening(self, max_length: int) -> str:
+        """How rows that do not fit whole (`Encoded.is_truncated`) are shortened, in words."""
+        return f"to {max_length} tokens"
+
     @abstractmethod
     def network(self, config: ModelConfig, outputs: int, dropout: float) -> HeadedEncoder:
         """What is trained: an encoder and this task's head."""
@@ -239,6 +252,11 @@ class Task(ABC, Generic[RowT, EncodedT]):
     @abstractmethod
     def assess(self, model: HeadedEncoder, data: EncodedT, outputs: FloatArray) -> Metrics:
         """Metrics of the outputs (see `bertsmith.tasks.fit.predict`) for labelled examples."""
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepared` computes anything."""
+        return False
 
     def prepared(
         self, model: HeadedEncoder, data: EncodedT, on_example: Callable[[int], None]
@@ -257,6 +275,10 @@ class Task(ABC, Generic[RowT, EncodedT]):
     def tuned(self, metrics: Metrics) -> Task[RowT, EncodedT]:
         """The task with what was tuned on the dev set, to go with the model of these metrics."""
         return self
+
+    def caveats(self, run: Mapping[str, Any]) -> list[str]:
+        """What the dev set decided of the task's own in a run: its scores are after that choice."""
+        return []
 
     @abstractmethod
     def files(

@@ -2,7 +2,10 @@
 
 The units of a set are drawn again with replacement, as many as there are, and scored; the middle
 95 % of 1,000 such scores are the interval. It tells what other examples of the same kind would
-give with the same model; what another seed would give is the spread over seeds.
+give with the same model; what another seed would give is the spread over seeds. What hangs
+together (the words of a sentence, the questions on a text) is one unit, drawn whole (Field & Welsh
+2007): one by one, they would seem to tell more than they do. The interval of a set that is one
+unit alone has no width.
 """
 
 from __future__ import annotations

@@ -10,23 +10,19 @@ Texts are the same where they differ in white space at most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import combinations, pairwise, takewhile
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from bertsmith.tasks.base import Task
+from bertsmith.tasks.findings import Finding, Item, Place, single
+from bertsmith.tasks.tables import Labelled
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import IntArray
-
-if TYPE_CHECKING:
-    from bertsmith.tasks.base import Task
-    from bertsmith.tasks.tables import Labelled
-
-Level = Literal["note", "warning"]
-"""A warning costs scores, or makes them say more than is true; a note is to be known."""
 
 FEW = 5
 """Examples of a class, below which it can hardly be learnt."""
@@ -36,59 +32,6 @@ WHOLE = 1 << 30
 """Tokens that any text fits in."""
 MANY_UNKNOWN = 0.01
 """Share of unknown tokens from which the tokenizer does not suit the text."""
-
-
-class Place(NamedTuple):
-    """A line of the file, or an id where the format has such; `note` says what stands there."""
-
-    at: int | str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A row, as one is compared with others."""
-
-    at: int | str
-    """Its line, or id."""
-    text: tuple[str, ...]
-    """What the model reads, in parts."""
-    right: frozenset[str] = frozenset()
-    """What is right of it: its label, or each of several answers; empty: it is not said."""
-    counted: tuple[str, ...] = ()
-    """What there is a balance of: its class, its labels, the types of its spans."""
-    shared: str = ""
-    """A text that it shares with other rows, such as the context of several questions."""
-
-    @property
-    def label(self) -> str:
-        """What is right of it, in words."""
-        return " | ".join(sorted(self.right))
-
-    def contradicts(self, other: Item) -> bool:
-        """Whether nothing is right of both."""
-        return bool(self.right and other.right) and self.right.isdisjoint(other.right)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is the matter with some rows of a file."""
-
-    kind: str
-    """For programs: "duplicates"."""
-    level: Level
-    what: str
-    """For people, to go after the number of rows."""
-    places: tuple[tuple[Place, ...], ...]
-    """Each of them one place, or several that belong together."""
-    count: int
-    """Rows, or what else `what` speaks of."""
-
-
-def single(kind: str, level: Level, what: str, places: Iterable[Place]) -> list[Finding]:
-    """A finding with a place each time; none where there are no places."""
-    found = tuple((place,) for place in places)
-    return [Finding(kind, level, what, found, len(found))] if found else []
 
 
 def repeats(items: Sequence[Item]) -> list[Finding]:
@@ -193,23 +136,27 @@ def measure(
     """
     tokens: list[int] = []
     unknown: list[int] = []
+    is_cut: list[bool] = []  # whatever the limit is, such as a long question
     for begin in range(0, len(data.rows), BLOCK):
         block = task.encode(data.rows[begin : begin + BLOCK], tokenizer, WHOLE)
         sizes = [len(example.input_ids) for example in block.examples]
         strange = [int((example.input_ids == tokenizer.unk_id).sum()) for example in block.examples]
         bounds = range(len(sizes) + 1) if block.groups is None else block.groups.tolist()
+        is_cut += block.is_truncated
         tokens += [max(sizes[a:b]) for a, b in pairwise(bounds)]
         unknown += [sum(strange[a:b]) for a, b in pairwise(bounds)]
         on_rows(len(tokens))
     long = [row for row, count in enumerate(tokens) if count > max_length]
     cut = task.encode([data.rows[row] for row in long], tokenizer, max_length).is_truncated
-    places = [Place(items[row].at, f"{tokens[row]} tokens") for row in long]
+    for row, own in zip(long, cut, strict=True):
+        is_cut[row] |= own
+    places = [Place(item.at, f"{n} tokens") for item, n in zip(items, tokens, strict=True)]
     share = sum(unknown) / max(1, sum(tokens))
-    lost = (place for place, is_cut in zip(places, cut, strict=True) if is_cut)
-    read = (place for place, is_cut in zip(places, cut, strict=True) if not is_cut)
+    lost = (place for place, own in zip(places, is_cut, strict=True) if own)
+    read = (places[row] for row in long if not is_cut[row])
     strange_rows = (Place(items[row].at) for row, count in enumerate(unknown) if count)
     findings = [
-        *single("too long", "warning", f"are cut to {max_length} tokens", lost),
+        *single("too long", "warning", f"are shortened {task.shortening(max_length)}", lost),
         *single("windows", "note", f"are read in windows of {max_length} tokens", read),
         *single(
             "unknown tokens",

@@ -20,17 +20,18 @@ import numpy as np
 from scipy.special import softmax
 
 from bertsmith.config import ModelConfig
-from bertsmith.errors import ConfigError, DataError
+from bertsmith.errors import DataError
 from bertsmith.nn.losses import choice_loss
 from bertsmith.nn.models import ChoiceModel, HeadedEncoder
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Task
-from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.choice_files import Choice, read_choices
+from bertsmith.tasks.findings import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.mistakes import FILE, table_text
+from bertsmith.tasks.records import STDIN_NAME
 from bertsmith.tasks.sequences import encode_rows
-from bertsmith.tasks.tables import Columns, Labelled, Table, TextRow
+from bertsmith.tasks.tables import Columns, Labelled, Table, TextRow, refuse_columns
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import FloatArray
 
@@ -96,15 +97,15 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
 
     def read(self, path: Path, columns: Columns | None = None) -> Labelled[Choice]:
         """The questions of a file; columns are not chosen."""
-        _refuse_columns(columns)
+        refuse_columns(columns)
         return Labelled(path, COLUMNS, list(read_choices(path, labelled=True)))
 
     def open(
         self, path: Path | None, columns: Columns | None, learnt: Columns, *, labelled: bool
     ) -> Table[Choice]:
         """See Task."""
-        _refuse_columns(columns)
-        name = "standard input" if path is None else str(path)
+        refuse_columns(columns)
+        name = STDIN_NAME if path is None else str(path)
         return Table(name, COLUMNS, read_choices(path, labelled=labelled))
 
     def row_of(self, text: str) -> Choice:
@@ -183,8 +184,11 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
 
     @contextmanager
     def objective(self, model: HeadedEncoder, train: EncodedChoices) -> Iterator[Objective]:
-        """See `choice_loss`."""
-        yield lambda logits, batch: choice_loss(logits, batch.targets["labels"])
+        """See `choice_loss`. The mean is over questions, each of which has one right option."""
+        yield Objective(
+            lambda logits, batch: choice_loss(logits, batch.targets["labels"]),
+            lambda batch: int(batch.targets["labels"][:, 1].sum()),
+        )
 
     def assess(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray
@@ -206,10 +210,12 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray
     ) -> Resampling:
-        """By questions."""
+        """By contexts; a question without one by itself."""
         chosen = [int(scores.argmax()) for scores in _by_question(data, outputs)]
         right = [choice.right for choice in data.choices]
-        return of_means({"accuracy": (np.array(chosen) == np.array(right)).astype(float)})
+        values = {"accuracy": (np.array(chosen) == np.array(right)).astype(float)}
+        contexts = [choice.context.strip() or row for row, choice in enumerate(data.choices)]
+        return of_means(values, contexts)
 
     def assess_each(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray, names: Sequence[str]
@@ -269,15 +275,11 @@ def _by_question(data: EncodedChoices, outputs: FloatArray) -> list[FloatArray]:
     return [scores[:, 0] for scores in np.split(outputs, data.groups[1:-1])]
 
 
-def _refuse_columns(columns: Columns | None) -> None:
-    if columns is not None and columns != Columns():
-        raise ConfigError("questions have no columns to choose", mend="leave the flags out")
-
-
 TASK = ChoiceTask(
     name="choice",
     product="model that chooses an answer",
     unit="questions",
+    drawn="texts with all their questions",
     method="All weights are trained, with one vector on [CLS] for an option's score.",
     metrics=("accuracy",),
     chosen_by=("accuracy",),

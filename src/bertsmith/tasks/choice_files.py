@@ -1,7 +1,7 @@
 """Questions with several options, one of them right: SWAG's and MCTest's files, and one's own.
 
 .csv      SWAG (Zellers et al. 2018): sent1, sent2, ending0 ... and label, the number of the
-          right one, from 0
+          right one, from 0; the endings in the order of their own numbers
 .tsv      MCTest (Richardson et al. 2013): a story and four questions of four options a row;
           the right ones' letters stand in a file of the same name, .ans
 .jsonl    {"question", "options": [...], "context", "label"} a line; label is an option's
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,16 +21,17 @@ from bertsmith.errors import DataError
 from bertsmith.tasks.records import (
     STDIN_NAME,
     Lines,
-    listed,
     open_lines,
     read_records,
     stdin_lines,
     table_kind,
 )
+from bertsmith.text.lines import listed
 
 QUESTIONS = 4
 """Of an MCTest story; each has as many options."""
 _LETTERS = "ABCD"
+_ENDING = re.compile("ending[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def read_choices(path: Path | None, *, labelled: bool) -> Iterator[Choice]:
 
 def _of_swag(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
     names, records = read_records(lines, name, "csv", True)
-    endings = [column for column in names if column.removeprefix("ending").isdecimal()]
+    endings = sorted(filter(_ENDING.fullmatch, names), key=lambda name: int(name[6:]))
     wanted = ["sent1", "sent2", *(["label"] if labelled else [])]
     missing = [column for column in wanted if column not in names]
     if missing or len(endings) < 2:
@@ -81,12 +83,16 @@ def _of_swag(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
             where=name,
             mend="give SWAG's columns: sent1, sent2, ending0, ending1 ... and label",
         )
+    for column in (*wanted, *endings):
+        if (count := names.count(column)) > 1:
+            raise DataError(
+                f"{count} columns are named {column!r}", where=name, mend="rename all but one"
+            )
     for line, record in records:
         options = tuple(record[ending] for ending in endings)
-        right = _number(record["label"], options, f"{name}:{line}") if labelled else None
-        yield _checked(
-            Choice(record["sent1"], record["sent2"], options, right, line=line), f"{name}:{line}"
-        )
+        where = f"{name}:{line}"
+        right = _number(record["label"], len(options), where) if labelled else None
+        yield _checked(Choice(record["sent1"], record["sent2"], options, right, line=line), where)
 
 
 def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
@@ -155,7 +161,7 @@ def _of_records(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
             raise DataError(
                 "question or context is no text", where=where, mend="write it in quotes"
             )
-        right = _number(_field(record, "label", where), options, where) if labelled else None
+        right = _right(_field(record, "label", where), options, where) if labelled else None
         yield _checked(Choice(context, question, tuple(options), right, line=line), where)
 
 
@@ -167,17 +173,22 @@ def _field(record: Mapping[str, Any], key: str, where: str) -> Any:
     return record[key]
 
 
-def _number(value: Any, options: Sequence[str], where: str) -> int:
-    """The right option, by its number or its text."""
+def _right(value: Any, options: Sequence[str], where: str) -> int:
+    """The right option's number, by its text or that number."""
     if isinstance(value, str) and options.count(value) == 1:
         return list(options).index(value)
+    return _number(value, len(options), where)
+
+
+def _number(value: Any, options: int, where: str) -> int:
+    """The right one of so many options."""
     text = str(value).strip()
     is_number = text.isdecimal() and len(text) < 10 and not isinstance(value, bool)
-    if not is_number or int(text) >= len(options):
+    if not is_number or int(text) >= options:
         raise DataError(
-            f"the label {value!r:.60} is none of the {len(options)} options",
+            f"the label {value!r:.60} is none of the {options} options",
             where=where,
-            mend=f"give a number from 0 to {len(options) - 1}",
+            mend=f"give a number from 0 to {options - 1}",
         )
     return int(text)
 

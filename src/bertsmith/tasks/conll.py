@@ -20,7 +20,7 @@ from typing import Literal
 
 from bertsmith.errors import DataError
 from bertsmith.tasks.conllu import FIELDS, read_conllu
-from bertsmith.tasks.records import Lines, open_lines, stdin_lines
+from bertsmith.tasks.records import STDIN_NAME, Lines, open_lines, stdin_lines
 from bertsmith.tasks.sentences import Sentence, sentence_of, spaced
 from bertsmith.tasks.tables import Columns, Labelled, Table, read_table
 from bertsmith.text.lines import text_suffix
@@ -51,7 +51,7 @@ def open_sentences(
     wanted = columns or Columns()
     if path is None:
         lines, is_json = stdin_lines()
-        name, suffix = "standard input", ".jsonl" if is_json else ".txt"
+        name, suffix = STDIN_NAME, ".jsonl" if is_json else ".txt"
     else:
         lines, name, suffix = open_lines(path), str(path), text_suffix(path)
     head = list(islice(lines, _HEAD))

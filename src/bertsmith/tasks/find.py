@@ -20,7 +20,15 @@ TASKS: tuple[Task[Any, Any], ...] = (
     symbols.TASK,
 )
 
-OF_KIND = {"tagger": "tag", "span": "qa", "choice": "choice"}
+OF_KIND = {
+    "classifier": ("symbols",),
+    "tagger": ("tag",),
+    "feature_tagger": ("tag",),
+    "span": ("qa",),
+    "choice": ("choice",),
+}
+"""What each kind of network can be for, where a folder names a task; the first where it does not,
+but for classifiers, which are known by their `problem_type`."""
 
 
 def find(name: str) -> Task[Any, Any]:
@@ -41,12 +49,16 @@ def of_folder(
 ) -> Task[Any, Any]:
     """The task of a fine-tuned model, by what its config.json says.
 
-    One that another program wrote is known by its `kind` of network alone.
+    One that another program wrote is known by its `kind` of network alone. Raises ConfigError for
+    a task that such a network is not for, and for settings that make no sense.
     """
     settings = extra.get("settings")
     known = settings if isinstance(settings, dict) else {}
     if problem_type is not None and "task" not in extra:
         own: Task[Any, Any] = next(task for task in TASKS if task.problem_type == problem_type)
         return own.restored(known, labels)
-    name = extra.get("task") or OF_KIND.get(kind or "")
-    return find(str(name)).restored(known, labels)
+    possible = OF_KIND.get(kind or "", ())
+    name = extra.get("task", next(iter(possible), None))
+    if name not in possible:
+        raise ConfigError(f"{name!r:.40} is no task of such a network", where="task")
+    return find(name).restored(known, labels)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bertsmith.data.loader import Cursor, ListSource, Loader, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import Cursor, Loader, sequential_batches
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, Loss, State, Step, train
 from bertsmith.nn.depth import layer_rates, thaw
@@ -26,6 +27,11 @@ from bertsmith.types import Batch, Example, FloatArray, IntArray
 
 EVALUATION_TOKENS = 8192
 """Tokens of a batch when nothing is trained."""
+MICRO_TOKENS = 4096
+"""Tokens that go through the network at once while it is trained, at most: what the usual batch of
+32 texts of 128 has, so that none of these is cut. Each takes some half a megabyte until its
+gradient is known (6 layers of 384, sequences of 350; four times that in BERT-base), and larger
+parts are no faster (docs/results.md)."""
 EVALUATIONS = 6
 """Over a run, at most."""
 
@@ -89,10 +95,11 @@ class Keeper(ABC):
 
 
 def batch_loss(objective: Objective) -> Loss:
-    """A task's loss of a batch, in fp32."""
+    """A task's loss of a batch, or its part of the whole's, in fp32."""
 
     def of_batch(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        return objective(model(batch).float(), batch), {}
+        mean = objective.mean(model(batch).float(), batch)
+        return mean * (objective.count(batch) / batch.total(objective.count)), {}
 
     return of_batch
 
@@ -115,13 +122,13 @@ def _outputs(
     rows: IntArray | None,
     objective: Objective | None,
 ) -> tuple[FloatArray, float]:
-    """As `predict`, and the mean of the objective, 0 where there is none."""
+    """As `predict`, and the objective's mean over all, 0 where there is none."""
     was_training, device = model.training, model_device(model)
     model.eval()
     counts = np.ones(source.num_examples, dtype=np.int64) if rows is None else rows
     starts = np.cumsum(counts) - counts
     outputs: FloatArray | None = None
-    loss = 0.0
+    loss, counted = 0.0, 0
     for batch in sequential_batches(source, EVALUATION_TOKENS):
         batch = batch.to(device)
         own = model(batch).float()
@@ -130,9 +137,11 @@ def _outputs(
         places = [np.arange(starts[i], starts[i] + counts[i]) for i in batch.indices]
         outputs[np.concatenate(places)] = own.double().cpu().numpy()
         if objective is not None:
-            loss += float(objective(own, batch)) * len(own) / len(outputs)
+            count = objective.count(batch)
+            loss += float(objective.mean(own, batch)) * count
+            counted += count
     model.train(was_training)
-    return np.zeros((0, 0)) if outputs is None else outputs, loss
+    return np.zeros((0, 0)) if outputs is None else outputs, loss / max(1, counted)
 
 
 def mean_loss(model: HeadedEncoder, data: Encoded, objective: Objective) -> float:
@@ -184,6 +193,7 @@ def fit(
         batch_tokens=protocol.batch_size * int(source.lengths(0).max()),
         seed=seed,
         batch_sequences=protocol.batch_size,
+        micro_tokens=MICRO_TOKENS,
     )
     every = 1 if protocol.patience else -(-protocol.epochs // evaluations)
     length = Length(steps=protocol.steps(count))
@@ -195,11 +205,11 @@ def fit(
         kept = kept or Progress(State(Cursor()), [], [], 0.0)
         history, losses, best = kept.history, kept.losses, kept.best
         _thaw(model, protocol, kept.state.cursor.epoch)
-        batches = stack.enter_context(closing(loader.stream(kept.state.cursor)))
+        stream = stack.enter_context(closing(loader.stream(kept.state.cursor)))
         for step in train(
             model,
             batch_loss(objective),
-            batches,
+            stream,
             optimizer,
             make_schedule(optim),
             length,

@@ -7,9 +7,10 @@ of the tasks' scores, MNLI's two dev sets being one task and AX none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -46,7 +47,7 @@ class GlueTask:
     also: Mapping[str, Sequence[GlueFile]] = field(default_factory=dict)
     """Further dev sets, by name; their metrics count as the dev set's do."""
     is_whole: Callable[[str], bool] = lambda line: True
-    """Whether a line is a row; those that are not are left out and counted."""
+    """Whether a line of a labelled set is a row; those that are not are left out and counted."""
     written: Callable[[Any], str] = str
     """An answer, as a submission has it."""
 
@@ -57,12 +58,21 @@ class GlueTask:
 
     def scores(self, run: Mapping[str, Any]) -> dict[str, float]:
         """The official metrics of a finished run, by what people call them."""
-        sets = {"": run, **run.get("also", {})}
+        return {name: result[metric] for name, result, metric in self._official(run)}
+
+    def intervals(self, run: Mapping[str, Any]) -> dict[str, list[float]]:
+        """Likewise the two ends of each one's interval; none where the run has none."""
         return {
-            f"{name} {METRIC_NAMES[metric]}".strip(): metrics[metric]
-            for name, metrics in sets.items()
-            for metric in self.task.metrics
+            name: result["intervals"][metric]
+            for name, result, metric in self._official(run)
+            if "intervals" in result
         }
+
+    def _official(self, run: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+        """What a metric is called, the run's result on the set that it is of, its name there."""
+        for name, result in {"": run, **run.get("also", {})}.items():
+            for metric in self.task.metrics:
+                yield f"{name} {METRIC_NAMES[metric]}".strip(), result, metric
 
     def score(self, run: Mapping[str, Any]) -> float:
         """Their mean, which is what GLUE's own is taken over."""
@@ -109,12 +119,12 @@ class Rows:
 
 
 def read_rows(task: GlueTask, path: Path, file: GlueFile, *, labelled: bool = True) -> Rows:
-    """All of a file. Raises DataError."""
+    """All of a file; of a test set every line, since a submission counts them. Raises DataError."""
     left_out: list[int] = []
 
     def whole() -> Lines:
         for number, line in open_lines(path):
-            if number == 1 or task.is_whole(line):
+            if number == 1 or not labelled or task.is_whole(line):
                 yield number, line
             else:
                 left_out.append(number)
@@ -139,11 +149,12 @@ def submission(predictions: Sequence[str]) -> str:
 
 def _classes(name: str, labels: Sequence[str], *metrics: str) -> SequenceTask:
     """A classification of given labels; the best run is that of the best mean metric."""
-
-    def names(rows: Sequence[TextRow], file: str, column: str) -> list[str]:
-        return list(labels)
-
+    names = partial(_given, labels)
     return replace(classify.TASK, name=name, names=names, metrics=metrics, chosen_by=metrics)
+
+
+def _given(labels: Sequence[str], rows: Sequence[TextRow], file: str, column: str) -> list[str]:
+    return list(labels)
 
 
 def _score_binary(truth: Targets, logits: FloatArray) -> Metrics:

@@ -1,14 +1,14 @@
 """The scores of `metrics`, `span_scores` and so on for many choices of examples at once.
 
 A `Resampling` is what `bertsmith.tasks.bootstrap` asks of a task: N units that are drawn
-independently (texts, sentences, questions) and each metric as a function of how often each is
-drawn. Nearly all metrics are functions of sums over the units, so that a resample costs one row
-of a matrix product.
+independently (texts, sentences, texts with all their questions) and each metric as a function of
+how often each is drawn. Nearly all metrics are functions of sums over the units, so that a resample
+costs one row of a matrix product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +36,22 @@ def of_sums(
     return Resampling(values_NC.shape[0], lambda weights_RN: scores((values_NC.T @ weights_RN.T).T))
 
 
-def of_means(values: Mapping[str, FloatArray]) -> Resampling:
-    """Of metrics that are means of units' own values (N,)."""
-    names, stacked = list(values), np.stack(list(values.values()), axis=1)
-    return of_sums(stacked, lambda sums: dict(zip(names, sums.T / len(stacked), strict=True)))
+def of_means(
+    values: Mapping[str, FloatArray], groups: Sequence[Hashable] | None = None
+) -> Resampling:
+    """Of metrics that are means of N values each (N,).
+
+    The N are the units, or, where `groups` names the one that each belongs to, these are, whole:
+    the cluster bootstrap (Field & Welsh 2007). The mean is over what they have in all.
+    """
+    counted = np.stack([*values.values(), np.ones(len(next(iter(values.values()))))], axis=1)
+    if groups is not None:
+        numbers: dict[Hashable, int] = {}
+        places = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
+        counted = one_hot(places, len(numbers)).T @ counted
+    return of_sums(
+        counted, lambda sums: {name: sums[:, at] / sums[:, -1] for at, name in enumerate(values)}
+    )
 
 
 def of_classes(truth: IntArray, predicted: IntArray, num_labels: int) -> Resampling:

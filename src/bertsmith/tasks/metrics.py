@@ -59,6 +59,12 @@ class Metrics(ABC):
         """Whether everything got one answer, while more were there to be found."""
 
 
+def always_one(confusion_matrix: list[list[int]]) -> bool:
+    """Whether one class alone was predicted, while there are several."""
+    counts = np.array(confusion_matrix)
+    return bool((counts.sum(axis=0) > 0).sum() == 1 and (counts.sum(axis=1) > 0).sum() > 1)
+
+
 @dataclass(frozen=True)
 class ClassMetrics(Metrics):
     """Of a classifier."""
@@ -73,8 +79,7 @@ class ClassMetrics(Metrics):
     @property
     def single_answer(self) -> bool:
         """One class was predicted throughout, while there are several."""
-        counts = np.array(self.confusion_matrix)
-        return bool((counts.sum(axis=0) > 0).sum() == 1 and (counts.sum(axis=1) > 0).sum() > 1)
+        return always_one(self.confusion_matrix)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class NumberMetrics(Metrics):
     spearman: float
     """Correlation of the ranks, ties by their mean rank; 0 where either side is constant."""
     spread: float
-    """Standard deviation of the predictions, in that of the truth; 1 where that is 0."""
+    """Standard deviation of the predictions, in that of the truth; 1 where that is constant."""
 
     @property
     def single_answer(self) -> bool:
@@ -150,11 +155,12 @@ def score_labels(truth: FloatArray, predicted: FloatArray) -> LabelMetrics:
 def score_numbers(truth: FloatArray, predicted: FloatArray) -> NumberMetrics:
     """`truth` and `predicted` are (N,) numbers, N at least 1."""
     deviation, spread = float(truth.std()), float(predicted.std())
-    correlated = deviation > 0 and spread > 1e-12 * max(1.0, float(np.abs(predicted).max()))
+    varies = deviation > 1e-12 * float(np.abs(truth).max())  # of three times 0.1 it is not 0
+    correlated = varies and spread > 1e-12 * max(1.0, float(np.abs(predicted).max()))
     return NumberMetrics(
         pearson=float(pearsonr(truth, predicted).statistic) if correlated else 0.0,
         spearman=float(spearmanr(truth, predicted).statistic) if correlated else 0.0,
-        spread=spread / deviation if deviation else 1.0,
+        spread=spread / deviation if varies else 1.0,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 FILE = "errors.tsv"
+MOST = 200
+"""Texts or sentences in it; of questions, all."""
 
 
 def table_text(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from bertsmith.config import Config, ModelConfig, OptimConfig, validate
+from bertsmith.config import ModelConfig, OptimConfig
 from bertsmith.errors import ConfigError
+from bertsmith.schema import Config, validate
 
 MIN_STEPS = 300
 """Optimizer steps that even the smallest training set gets (Mosbach et al. 2021)."""
@@ -19,7 +20,7 @@ class Protocol(Config):
     """Devlin et al. 2019, section 4.1 and appendix A.3: AdamW, warm-up, linear decay."""
 
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=1 << 20)
     """Sequences of an optimizer step."""
     lr: float = Field(5e-5, gt=0)
     """Peak learning rate."""

@@ -22,12 +22,13 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.losses import span_loss
 from bertsmith.nn.models import HeadedEncoder, SpanModel
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
-from bertsmith.tasks.check import Finding, Item, Place, single
+from bertsmith.tasks.findings import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling, of_means
 from bertsmith.tasks.metrics import ClassScores
 from bertsmith.tasks.mistakes import FILE, table_text
 from bertsmith.tasks.records import STDIN_NAME
 from bertsmith.tasks.spans import (
+    MOST_QUESTION,
     STRIDE,
     EncodedQuestions,
     Found,
@@ -42,7 +43,7 @@ from bertsmith.tasks.squad_score import (
     score_answer,
     score_answers,
 )
-from bertsmith.tasks.tables import Columns, Labelled, Table
+from bertsmith.tasks.tables import Columns, Labelled, Table, refuse_columns
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import FloatArray
 
@@ -120,7 +121,7 @@ class QuestionTask(Task[Question, EncodedQuestions]):
 
     def read(self, path: Path, columns: Columns | None = None) -> Labelled[Question]:
         """The questions of a file; columns are not chosen."""
-        _refuse_columns(columns)
+        refuse_columns(columns)
         return Labelled(path, COLUMNS, list(read_questions(path, labelled=True)))
 
     def for_training(self, train: Labelled[Question]) -> Labelled[Question]:
@@ -132,7 +133,7 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         self, path: Path | None, columns: Columns | None, learnt: Columns, *, labelled: bool
     ) -> Table[Question]:
         """See Task: SQuAD's JSON, or JSON lines."""
-        _refuse_columns(columns)
+        refuse_columns(columns)
         name = STDIN_NAME if path is None else str(path)
         rows = list(read_questions(path, labelled=labelled))
         return Table(name, COLUMNS, iter(rows), rows[-1].line)
@@ -232,14 +233,20 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         assert isinstance(stride, int)
         return encode_questions(rows, tokenizer, max_length, stride, labelled=labelled)
 
+    def shortening(self, max_length: int) -> str:
+        """Questions are, contexts never. See Task."""
+        return f"to at most {MOST_QUESTION} tokens; their texts are read whole"
+
     def network(self, config: ModelConfig, outputs: int, dropout: float) -> SpanModel:
         """An encoder and a SpanHead."""
         return SpanModel(config, dropout)
 
     @contextmanager
     def objective(self, model: HeadedEncoder, train: EncodedQuestions) -> Iterator[Objective]:
-        """See `span_loss`."""
-        yield lambda logits, batch: span_loss(logits, batch.lengths, batch.targets["labels"])
+        """See `span_loss`. The mean is over windows."""
+        yield Objective(
+            lambda logits, batch: span_loss(logits, batch.lengths, batch.targets["labels"])
+        )
 
     def assess(
         self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
@@ -258,11 +265,12 @@ class QuestionTask(Task[Question, EncodedQuestions]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
     ) -> Resampling:
-        """By questions. A threshold that is tuned on them is the one of all of them."""
+        """By contexts. A threshold that is tuned on their questions is the one of all of them."""
         metrics = self.assess(model, data, outputs)
         predictions = self.tuned(metrics).predictions(model, data.questions, data, outputs, ())
         scores = self._scores(predictions)
-        return of_means({m: np.array([getattr(s, m) for s in scores]) for m in self.metrics})
+        values = {m: np.array([getattr(s, m) for s in scores]) for m in self.metrics}
+        return of_means(values, [question.context for question in data.questions])
 
     def _scores(self, predictions: Sequence[AnswerPrediction]) -> list[Score]:
         """Of each answer, by the rules of the questions' set."""
@@ -278,6 +286,15 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         """With the threshold of these metrics."""
         own = {**self.settings, "null_threshold": metrics.null_threshold}
         return replace(self, settings=own)
+
+    def caveats(self, run: Mapping[str, Any]) -> list[str]:
+        """The threshold. See Task."""
+        if run["null_threshold"] is None:
+            return []
+        return [
+            "The score difference above which no answer is given was chosen on the dev set, whose "
+            "scores are after it."
+        ]
 
     @property
     def threshold(self) -> float | None:
@@ -339,14 +356,6 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         return files
 
 
-def _refuse_columns(columns: Columns | None) -> None:
-    if columns is not None and columns != Columns():
-        raise ConfigError(
-            "questions have no columns to choose",
-            mend='leave the flags out; JSON lines have "question", "context" and "answers"',
-        )
-
-
 def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
@@ -398,6 +407,7 @@ TASK = QuestionTask(
     name="qa",
     product="model that answers questions on a text",
     unit="questions",
+    drawn="texts with all their questions",
     method="All weights are trained, with a vector for an answer's start and one for its end.",
     metrics=("exact", "f1"),
     chosen_by=("f1",),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
@@ -111,7 +111,7 @@ def _lines(path: Path) -> Lines:
 
 def stdin_lines() -> tuple[Lines, bool]:
     """The numbered lines of standard input, and whether they begin as JSON objects do."""
-    lines = read_lines(sys.stdin.buffer, Path("standard input"))
+    lines = read_lines(sys.stdin.buffer, Path(STDIN_NAME))
     head = list(islice(lines, 1))
     return chain(head, lines), bool(head) and head[0][1].lstrip().startswith("{")
 
@@ -152,13 +152,6 @@ def _named(
                 mend=mend,
             )
         yield line, dict(zip(names, fields, strict=True))
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names of columns or keys for an error line, however many and long they are."""
-    every = list(names)
-    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in every[:8])
-    return (shown or "nothing") + (f" and {len(every) - 8} more" if len(every) > 8 else "")
 
 
 def _tsv_rows(lines: Lines) -> Iterator[tuple[int, list[str]]]:

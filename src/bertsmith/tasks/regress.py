@@ -45,7 +45,7 @@ def number_text(value: Any, column: str, where: str) -> str:
 def names(rows: Sequence[TextRow], file: str, column: str) -> list[str]:
     """The column's name. Raises DataError where all its numbers are the same."""
     require_rows(rows, file, "give texts with their numbers to learn from")
-    if len({row.label for row in rows}) == 1:
+    if len({float(row.label) for row in rows}) == 1:  # 0.0 and -0.0 are one
         raise DataError(
             f"one number only: every text has {rows[0].label}",
             where=file,
@@ -120,6 +120,11 @@ def standardised(model: SequenceClassifier, numbers: Targets) -> Iterator[TaskLo
             parametrize.remove_parametrizations(layer, name, leave_parametrized=True)
 
 
+def no_classes(label: str) -> tuple[str, ...]:
+    """Numbers have no balance."""
+    return ()
+
+
 TASK = SequenceTask(
     name="regress",
     problem_type="regression",
@@ -133,7 +138,7 @@ TASK = SequenceTask(
     wrong=wrong,
     score_each=score_each,
     answer=answer,
-    counted=lambda label: (),
+    counted=no_classes,
     metrics=("spearman", "pearson"),
     chosen_by=("pearson", "spearman"),
 )

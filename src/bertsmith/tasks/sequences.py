@@ -26,12 +26,12 @@ from bertsmith.config import ModelConfig
 from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder, SequenceClassifier, model_device
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Setting, Task
-from bertsmith.tasks.check import Finding, Item, Place, single
+from bertsmith.tasks.findings import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
-from bertsmith.tasks.mistakes import FILE, table_text
+from bertsmith.tasks.mistakes import FILE, MOST, table_text
 from bertsmith.tasks.protocol import Protocol
-from bertsmith.tasks.records import TableKind, stdin_lines
+from bertsmith.tasks.records import STDIN_NAME, TableKind, stdin_lines
 from bertsmith.tasks.tables import (
     Columns,
     Labelled,
@@ -49,8 +49,6 @@ from bertsmith.types import Example, FloatArray
 
 ENCODE_ROWS = 4096
 """Rows tokenised at a time."""
-MOST_MISTAKES = 200
-"""In errors.tsv."""
 CUTS = "thresholds"
 """Their key in `settings`."""
 
@@ -105,6 +103,11 @@ class SequencePrediction(Prediction):
         return json.dumps(record | ({"scores": scores} if scores else {}), ensure_ascii=False)
 
 
+def one_of(label: str) -> tuple[str]:
+    """A class is counted as itself."""
+    return (label,)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SequenceTask(Task[TextRow, Encoded]):
     """A question about a whole text, or pair of texts."""
@@ -132,7 +135,7 @@ class SequenceTask(Task[TextRow, Encoded]):
     """(targets, logits (N, names), names) -> how well each name is told; may be empty."""
     answer: Callable[[FloatArray, Sequence[str]], dict[str, Any]]
     """(logits (names,), names) -> "label", and "scores" by name where there are such."""
-    counted: Callable[[str], Sequence[str]] = lambda label: (label,)
+    counted: Callable[[str], Sequence[str]] = one_of
     """(a row's label) -> what there is a balance of; nothing where it is a number."""
 
     def read(self, path: Path, columns: Columns | None = None) -> Labelled[TextRow]:
@@ -150,9 +153,7 @@ class SequenceTask(Task[TextRow, Encoded]):
         if path is None:
             lines, is_json = stdin_lines()
             kind: TableKind = "jsonl" if is_json else "txt"
-            table = read_table(
-                lines, "standard input", kind, columns, labelled=labelled, usual=learnt
-            )
+            table = read_table(lines, STDIN_NAME, kind, columns, labelled=labelled, usual=learnt)
         else:
             table = open_table(
                 path, columns, labelled=labelled, usual=learnt, label_text=label_text
@@ -262,7 +263,7 @@ class SequenceTask(Task[TextRow, Encoded]):
         assert isinstance(model, SequenceClassifier)
         weights = torch.tensor(self.class_weights, device=model_device(model))
         with self.learning(model, targets_of(train.examples)) as loss:
-            yield lambda logits, batch: loss(logits, batch.targets["labels"], weights)
+            yield Objective(lambda logits, batch: loss(logits, batch.targets["labels"], weights))
 
     def assess(self, model: HeadedEncoder, data: Encoded, outputs: FloatArray) -> Metrics:
         """See `score`."""
@@ -278,7 +279,7 @@ class SequenceTask(Task[TextRow, Encoded]):
         """errors.tsv: how wrong, what is right, what is said."""
         assert isinstance(data, EncodedTexts)
         wrong = self.wrong(targets_of(data.examples), self.decided(outputs))
-        worst = np.argsort(-wrong, kind="stable")[: min(MOST_MISTAKES, np.count_nonzero(wrong))]
+        worst = np.argsort(-wrong, kind="stable")[: min(MOST, np.count_nonzero(wrong))]
         predictions = self.predictions(model, data.rows, data, outputs, names)
         pairs = ["pair"] if any(row.pair is not None for row in data.rows) else []
         rows = [

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from bertsmith.tasks.metrics import ClassScores, Metrics
+from bertsmith.tasks.metrics import ClassScores, Metrics, always_one
 from bertsmith.tasks.schemes import Span, spans_of
 from bertsmith.types import FloatArray, IntArray
 
@@ -34,8 +34,7 @@ class SpanMetrics(Metrics):
     @property
     def single_answer(self) -> bool:
         """One tag was predicted throughout, while there are several."""
-        counts = np.array(self.confusion_matrix)
-        return bool((counts.sum(axis=0) > 0).sum() == 1 and (counts.sum(axis=1) > 0).sum() > 1)
+        return always_one(self.confusion_matrix)
 
 
 def score_spans(

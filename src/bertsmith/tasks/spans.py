@@ -164,14 +164,15 @@ def best_windows(length: int, begins: Sequence[int], room: int) -> Iterator[Bool
     if len(begins) == 1:
         yield np.ones(min(room, length), dtype=np.bool_)
         return
-    tokens = np.arange(length)
-    firsts = np.array(begins)[:, None]
-    lasts = np.minimum(firsts + room, length) - 1
-    sides = np.minimum(tokens - firsts, lasts - tokens)
-    scores = np.where(sides < 0, -1.0, sides + 0.01 * (lasts - firsts + 1))
-    owner = scores.argmax(axis=0)
+    overlapping = (room - 1) // (begins[1] - begins[0])  # on either side: no table of a whole book
     for number, begin in enumerate(begins):
-        yield owner[begin : begin + room] == number
+        tokens = np.arange(begin, min(begin + room, length))
+        least = max(0, number - overlapping)
+        firsts = np.array(begins[least : number + overlapping + 1])[:, None]
+        lasts = np.minimum(firsts + room, length) - 1
+        sides = np.minimum(tokens - firsts, lasts - tokens)
+        scores = np.where(sides < 0, -1.0, sides + 0.01 * (lasts - firsts + 1))
+        yield scores.argmax(axis=0) == number - least
 
 
 def find_spans(data: EncodedQuestions, outputs: FloatArray, best: int = BEST) -> list[Found]:
@@ -185,15 +186,16 @@ def find_spans(data: EncodedQuestions, outputs: FloatArray, best: int = BEST) ->
     for window, example, end in zip(data.windows, data.examples, ends, strict=True):
         own = outputs[end - len(example.input_ids) : end]
         nulls[window.question] = min(nulls[window.question], own[0].sum())
-        spans[window.question] += _spans(own[window.begin :], window, 2 * best)
+        spans[window.question] += _spans(own[window.begin :], window)
     return [
         Found(_distinct(found, question.context, best), float(null))
         for question, found, null in zip(data.questions, spans, nulls, strict=True)
     ]
 
 
-def _spans(logits: FloatArray, window: Window, most: int) -> list[tuple[float, int, int]]:
-    """(score, first character, character after the last) of a window's best spans."""
+def _spans(logits: FloatArray, window: Window) -> list[tuple[float, int, int]]:
+    """(score, first character, character after the last) of a window's best spans: as many however
+    many are asked for, since some are of white space alone, and others say the same."""
     count = len(window.offsets)
     starts, ends = logits[:count, 0], logits[:count, 1]
     allowed = np.flatnonzero(window.is_best)
@@ -202,7 +204,7 @@ def _spans(logits: FloatArray, window: Window, most: int) -> list[tuple[float, i
     lengths = last[None, :] - first[:, None]
     rows, columns = np.nonzero((lengths >= 0) & (lengths < MOST_ANSWER))
     scores = starts[first[rows]] + ends[last[columns]]
-    kept = np.argsort(-scores, kind="stable")[:most]
+    kept = np.argsort(-scores, kind="stable")[: 2 * BEST]
     begins = window.offsets[first[rows[kept]], 0]
     stops = window.offsets[last[columns[kept]], 1]
     return list(zip(scores[kept].tolist(), begins.tolist(), stops.tolist(), strict=True))

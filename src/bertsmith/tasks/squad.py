@@ -9,6 +9,9 @@
 nearest place where it does is taken, and counted; where it stands nowhere, a question is refused
 with its id if it is to be learnt from. Scores need the answers' texts alone, so that such a
 question is still asked.
+
+What is wrong with a .json file is told with its place in the tree, as jq takes it, and not with a
+line: the official ones are one line of up to 30 MB.
 """
 
 from __future__ import annotations
@@ -23,15 +26,16 @@ from bertsmith.errors import DataError
 from bertsmith.tasks.records import (
     STDIN_NAME,
     Lines,
-    listed,
     open_lines,
     read_records,
     read_text,
 )
-from bertsmith.text.lines import require_unicode, text_suffix
+from bertsmith.text.lines import listed, require_unicode, text_suffix
 
 _MOST_NAMED = 5
 """Refused questions that a line names."""
+_Placed = tuple[str, str, "Question"]
+"""A question, after file or file:line, and its place in the tree, empty in JSON lines."""
 _MEND = 'write {"data": [{"paragraphs": [{"context": "...", "qas": [...]}]}]} as SQuAD does'
 
 
@@ -129,7 +133,7 @@ def _parsed(text: str, name: str) -> Any:
         raise DataError(f"not JSON ({error})", where=name, mend="write it again") from None
 
 
-def _of_stdin(labelled: bool) -> Iterator[Question]:
+def _of_stdin(labelled: bool) -> Iterator[_Placed]:
     """JSON lines, or all of it one JSON text with "data"."""
     text = read_text(None)
     try:
@@ -141,16 +145,16 @@ def _of_stdin(labelled: bool) -> Iterator[Question]:
     return _of_lines(iter(enumerate(text.split("\n"), 1)), STDIN_NAME, labelled)
 
 
-def _of_lines(lines: Lines, name: str, labelled: bool) -> Iterator[Question]:
+def _of_lines(lines: Lines, name: str, labelled: bool) -> Iterator[_Placed]:
     _, records = read_records(lines, name, "jsonl", True)
     for number, record in records:
         where = f"{name}:{number}"
         context = _text(record, "context", where)
         record.setdefault("id", str(number))
-        yield replace(_question(record, context, where, "", labelled), line=number)
+        yield where, "", replace(_question(record, context, where, "", labelled), line=number)
 
 
-def _of_json(content: Any, name: str, labelled: bool) -> Iterator[Question]:
+def _of_json(content: Any, name: str, labelled: bool) -> Iterator[_Placed]:
     if not isinstance(content, dict):
         raise DataError(f"no JSON object but {_kind(content)}", where=name, mend=_MEND)
     count = 0
@@ -165,7 +169,8 @@ def _of_json(content: Any, name: str, labelled: bool) -> Iterator[Question]:
                 if "id" not in question:
                     raise _lacks(question, "id", name, here)
                 count += 1
-                yield replace(_question(question, context, name, here, labelled), line=count)
+                read = _question(question, context, name, here, labelled)
+                yield name, here, replace(read, line=count)
 
 
 def _question(
@@ -178,7 +183,7 @@ def _question(
         )
     own = str(own)
     require_unicode(own, name, f"the id of {at}" if at else "the id")
-    here = f"{at} (id {own:.60})" if at else f"id {own:.60}"
+    here = _with_id(at, own)
     text = _text(record, "question", name, here)
     if not text.strip():
         raise DataError(f"{here}: an empty question", where=name, mend="take it out")
@@ -191,7 +196,7 @@ def _question(
         )
     if "answers" not in record and not says:
         raise _lacks(record, "answers", name, here)
-    given = () if says else tuple(_answers(record["answers"], name, here))
+    given = () if says else tuple(_answers(record["answers"], name, at, own))
     if says is False and not given:
         raise DataError(
             f"{here}: has no answer, and is_impossible is false",
@@ -210,8 +215,9 @@ def _question(
     )
 
 
-def _answers(value: Any, name: str, here: str) -> Iterator[Answer]:
+def _answers(value: Any, name: str, at: str, own: str) -> Iterator[Answer]:
     """Both ways to write them: a list of objects, or an object of lists."""
+    here, at = _with_id(at, own), f"{at}.answers" if at else "answers"
     if isinstance(value, dict):
         texts, starts = value.get("text"), value.get("answer_start")
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
@@ -228,18 +234,18 @@ def _answers(value: Any, name: str, here: str) -> Iterator[Answer]:
             f"{here}: answers is no list but {_kind(value)}", where=name, mend="write a list"
         )
     for number, answer in enumerate(value):
-        at = f"{here}: answers[{number}]"
-        text = _text(_table(answer, name, at), "text", name, at)
+        here = _with_id(f"{at}[{number}]", own)
+        text = _text(_table(answer, name, here), "text", name, here)
         start = answer.get("answer_start")
         if isinstance(start, bool) or not isinstance(start, int):
             raise DataError(
-                f"{at}: answer_start is {'missing' if start is None else repr(start)[:40]}",
+                f"{here}: answer_start is {'missing' if start is None else repr(start)[:40]}",
                 where=name,
                 mend="give the number of the character that the answer begins at",
             )
         if not text.strip():
             raise DataError(
-                f"{at}: an empty answer",
+                f"{here}: an empty answer",
                 where=name,
                 mend="leave answers empty where a question has none",
             )
@@ -259,17 +265,18 @@ def _placed(answer: Answer, context: str) -> Answer:
     return Answer(text, min(there, key=lambda place: abs(place - answer.start)))
 
 
-def _distinct(questions: Iterator[Question], name: str) -> Iterator[Question]:
+def _distinct(placed: Iterator[_Placed], name: str) -> Iterator[Question]:
     """The questions as they come. Raises DataError where two have one id, or there is none."""
-    seen: set[str] = set()
-    for question in questions:
+    seen: dict[str, str] = {}
+    for where, at, question in placed:
         if question.id in seen:
             raise DataError(
-                f"two questions have the id {question.id!r:.60}",
-                where=name,
+                f"{_at(at)}two questions have the id {question.id!r:.60}, this one and that at "
+                f"{seen[question.id]}",
+                where=where,
                 mend="give every question an id of its own",
             )
-        seen.add(question.id)
+        seen[question.id] = at or where
         yield question
     if not seen:
         raise DataError("no questions", where=name, mend=_MEND)
@@ -277,6 +284,11 @@ def _distinct(questions: Iterator[Question], name: str) -> Iterator[Question]:
 
 def _at(at: str) -> str:
     return f"{at}: " if at else ""
+
+
+def _with_id(at: str, own: str) -> str:
+    """A question's place in the tree, or one inside of it, and its id."""
+    return f"{at} (id {own:.60})" if at else f"id {own:.60}"
 
 
 def _kind(value: Any) -> str:

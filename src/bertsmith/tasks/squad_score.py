@@ -185,7 +185,7 @@ def score_answers(
         null_threshold=threshold,
         by_length=_by_length(questions, exacts, f1s, language),
         all_same=bool((nulls.all() or not nulls.any()) and has_impossible and has.any())
-        or not f1s[has].any(),
+        or bool(has.any() and not f1s[has].any()),
     )
 
 
@@ -198,12 +198,11 @@ def best_threshold(f1s: FloatArray, silent: FloatArray, null_differences: FloatA
     """
     order = np.argsort(null_differences, kind="stable")
     gains = np.concatenate([[0.0], np.cumsum((f1s - silent)[order])])
-    ends = np.append(np.diff(null_differences[order]) != 0, True)  # equal ones go together
+    ordered = null_differences[order]  # infinite where there is no text
+    ends = np.append(ordered[1:] != ordered[:-1], True)  # equal ones go together
     allowed = np.concatenate([[True], ends])
     best = int(np.argmax(np.where(allowed, gains, -np.inf)))
-    if best == 0:
-        return float(null_differences[order[0]]) - 1.0
-    return float(null_differences[order[best - 1]])
+    return float(ordered[best - 1]) if best else float(ordered[0]) - 1.0
 
 
 def _by_length(

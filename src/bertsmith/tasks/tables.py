@@ -17,11 +17,11 @@ from bertsmith.tasks.records import (
     Lines,
     Record,
     TableKind,
-    listed,
     open_lines,
     read_records,
     table_kind,
 )
+from bertsmith.text.lines import listed
 
 PAIR_COLUMNS = (
     ("text", "text_pair"),
@@ -162,6 +162,12 @@ def read_table(
             raise DataError(
                 "a .txt file has no labels", where=name, mend="give a .csv, .tsv or .jsonl file"
             )
+        if wanted.text or wanted.pair:
+            raise DataError(
+                "a text a line has no columns",
+                where=name,
+                mend="leave out --text- or --pair-column",
+            )
         return Table(name, Columns(), (TextRow(text, line=line) for line, text in lines))
     if kind == "jsonl" and not wanted.header:
         raise ConfigError("JSON objects have no header to leave out", where=name)
@@ -173,7 +179,8 @@ def read_table(
 def find_columns(
     names: list[str], wanted: Columns, name: str, *, labelled: bool, usual: Columns
 ) -> Columns:
-    """`wanted` with every column a name of `names`. Raises DataError, listing those there are."""
+    """`wanted` with every column a name of `names`. Raises DataError, listing those there are, and
+    where one is to be two things."""
     lower = {column.lower(): column for column in reversed(names)}
     text, pair, label = wanted.text, wanted.pair, wanted.label if labelled else None
     if label is None and labelled and usual.label in names:
@@ -189,12 +196,26 @@ def find_columns(
         text = _guess(names, TEXT_COLUMNS, "text", name, wanted.header)
     if label is None and labelled:
         label = _guess(names, LABEL_COLUMNS, "label", name, wanted.header)
-    return replace(
+    found = replace(
         wanted,
         text=_known(text, names, name),
         pair=None if pair is None else _known(pair, names, name),
         label=None if label is None else _known(label, names, name),
     )
+    for role, column in (("pair", found.pair), ("label", found.label)):
+        if column is not None and column == found.text:
+            raise DataError(
+                f"column {column!r} is the text and the {role}",
+                where=name,
+                mend="name the other one with --text-column",
+            )
+    return found
+
+
+def refuse_columns(columns: Columns | None) -> None:
+    """Raise ConfigError where columns are chosen of a format that has its own."""
+    if columns is not None and columns != Columns():
+        raise ConfigError("questions have no columns to choose", mend="leave the flags out")
 
 
 def require_pairs(columns: Columns, expected: bool, name: str, learnt_from: str) -> None:

@@ -20,16 +20,18 @@ from scipy.special import softmax
 from torch import Tensor
 
 from bertsmith.config import ModelConfig
-from bertsmith.data.loader import ListSource, sequential_batches
+from bertsmith.data.examples import ListSource
+from bertsmith.data.loader import sequential_batches
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.nn.crf import Rules
+from bertsmith.nn.crf import CRF, Rules
 from bertsmith.nn.features import AnyTagger, FeatureTagger, Layers, TaggerKind, tagger_of
 from bertsmith.nn.models import HeadedEncoder, is_word, model_device, word_counts
 from bertsmith.tasks.base import Objective, Setting, Task
-from bertsmith.tasks.check import Finding, Item, Place, single
 from bertsmith.tasks.class_weights import weigh_classes
 from bertsmith.tasks.classify import loss as class_loss
 from bertsmith.tasks.conll import open_sentences, read_sentences
+from bertsmith.tasks.findings import Finding, Item, Place, single
+from bertsmith.tasks.fit import EVALUATION_TOKENS
 from bertsmith.tasks.labels import in_order, require_known
 from bertsmith.tasks.many_scores import (
     Resampling,
@@ -56,7 +58,7 @@ from bertsmith.tasks.schemes import (
     tags_of,
 )
 from bertsmith.tasks.sentences import Sentence, sentence_of
-from bertsmith.tasks.span_scores import SpanMetrics, score_spans, span_counts
+from bertsmith.tasks.span_scores import score_spans, span_counts
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.tasks.tagged import TaggedSentence
 from bertsmith.tasks.tagging_errors import worst_mistakes
@@ -66,8 +68,6 @@ from bertsmith.types import Batch, FloatArray, IntArray
 
 SPAN_METRICS = ("precision", "recall", "f1")
 TAG_METRICS = ("macro_f1", "accuracy")
-EVALUATION_TOKENS = 8192
-"""Tokens of a batch whose features are computed."""
 FEATURES_USUAL = {"lr": 1e-3, "epochs": 10}
 """For what is trained on frozen features: all of it is fresh."""
 FEWEST_WORDS = 5
@@ -242,9 +242,18 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
         """See `encode_sentences`."""
         return encode_sentences(rows, tokenizer, max_length, truths)
 
+    def shortening(self, max_length: int) -> str:
+        """Words are, sentences never. See Task."""
+        return f"by the ends of words of more than a quarter of {max_length} tokens"
+
     def network(self, config: ModelConfig, outputs: int, dropout: float) -> AnyTagger:
         """As `settings` say: a TokenHead, with a CRF or without, or a tagger of features."""
         return tagger_of(config, outputs, dropout, self.settings)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Where the encoder is frozen."""
+        return bool(self.settings.get("features"))
 
     def prepared(
         self, model: HeadedEncoder, data: EncodedSentences, on_example: Callable[[int], None]
@@ -268,7 +277,7 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
 
     @contextmanager
     def objective(self, model: HeadedEncoder, train: EncodedSentences) -> Iterator[Objective]:
-        """Cross entropy, or the CRF's negative log-likelihood, over the number of words."""
+        """Cross entropy, or the CRF's negative log-likelihood: means over words."""
         crf = cast(AnyTagger, model).head.crf
         weights = torch.tensor(self.class_weights, device=model_device(model))
 
@@ -281,12 +290,13 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
             likelihood_B = crf.log_likelihood(emissions_WK, word_counts(batch), labels_W)
             return -likelihood_B.sum() / len(labels_W)
 
-        yield cross_entropy if crf is None else likelihood
+        mean = cross_entropy if crf is None else likelihood
+        yield Objective(mean, lambda batch: int(is_word(batch).sum()))
 
     def assess(self, model: HeadedEncoder, data: EncodedSentences, outputs: FloatArray) -> Metrics:
         """conlleval's scores of spans, or accuracy and macro-F1 of plain tags."""
         assert data.tags is not None
-        predicted, _ = self.decode(model, data.lengths, outputs)
+        predicted = self.decode(model, data.lengths, outputs)
         if self.scheme == "plain":
             return score_classes(data.tags, predicted, len(self.names))
         return score_spans(data.tags, predicted, data.lengths, self.names)
@@ -296,7 +306,7 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
     ) -> Resampling:
         """By sentences, whose words hang together."""
         assert data.tags is not None
-        predicted, _ = self.decode(model, data.lengths, outputs)
+        predicted = self.decode(model, data.lengths, outputs)
         if self.scheme != "plain":
             return of_spans(*span_counts(data.tags, predicted, data.lengths, self.names))
         tables = class_tables(data.tags, predicted, len(self.names))
@@ -313,34 +323,45 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
     ) -> list[ClassScores]:
         """Of every type of spans, or of every plain tag."""
         assert data.tags is not None
-        metrics = self.assess(model, data, outputs)
-        if isinstance(metrics, SpanMetrics):
-            return metrics.types
-        predicted, _ = self.decode(model, data.lengths, outputs)
-        return score_each_class(data.tags, predicted, names)
+        predicted = self.decode(model, data.lengths, outputs)
+        if self.scheme == "plain":
+            return score_each_class(data.tags, predicted, names)
+        return score_spans(data.tags, predicted, data.lengths, self.names).types
 
-    def decode(
-        self, model: HeadedEncoder, lengths: IntArray, outputs: FloatArray
-    ) -> tuple[IntArray, FloatArray]:
-        """(W,) the tags of sentences of `lengths`, and the probability of each.
-
-        A CRF's are the best path that the scheme allows, and its marginals.
-        """
+    def decode(self, model: HeadedEncoder, lengths: IntArray, outputs: FloatArray) -> IntArray:
+        """(W,) the tags of sentences of `lengths`: a CRF's are the best path of those that the
+        scheme allows."""
         if not len(outputs):
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
+            return np.zeros(0, dtype=np.int64)
         crf = cast(AnyTagger, model).head.crf
         if crf is None:
-            predicted, shares = outputs.argmax(axis=1), softmax(outputs, axis=1)
-        else:
-            emissions = torch.from_numpy(outputs).float().to(crf.start.device)
-            sizes = torch.from_numpy(lengths[lengths > 0]).to(crf.start.device)
-            rules = None
-            if self.scheme != "plain":
-                parts = rules_of(self.names, self.scheme)
-                rules = Rules(*(torch.from_numpy(part).to(crf.start.device) for part in parts))
-            predicted = crf.viterbi(emissions, sizes, rules).cpu().numpy()
-            shares = crf.marginals(emissions, sizes, rules).double().cpu().numpy()
-        return predicted, shares[np.arange(len(predicted)), predicted]
+            likeliest_W: IntArray = outputs.argmax(axis=1)
+            return likeliest_W
+        return crf.viterbi(*self._paths(crf, lengths, outputs)).cpu().numpy()
+
+    def probabilities(
+        self, model: HeadedEncoder, lengths: IntArray, outputs: FloatArray
+    ) -> FloatArray:
+        """(W, K) of each tag: a CRF's are its marginals over the same paths."""
+        if not len(outputs):
+            return outputs
+        crf = cast(AnyTagger, model).head.crf
+        if crf is None:
+            return np.asarray(softmax(outputs, axis=1))
+        marginals_WK = crf.marginals(*self._paths(crf, lengths, outputs))
+        return marginals_WK.double().cpu().numpy()
+
+    def _paths(
+        self, crf: CRF, lengths: IntArray, outputs: FloatArray
+    ) -> tuple[Tensor, Tensor, Rules | None]:
+        """Emissions, the lengths of sentences that have a word, and what the scheme allows."""
+        device = crf.start.device
+        rules = None
+        if self.scheme != "plain":
+            parts = rules_of(self.names, self.scheme)
+            rules = Rules(*(torch.from_numpy(part).to(device) for part in parts))
+        emissions_WK = torch.from_numpy(outputs).float().to(device)
+        return emissions_WK, torch.from_numpy(lengths[lengths > 0]).to(device), rules
 
     def predictions(
         self,
@@ -351,7 +372,9 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
         names: Sequence[str],
     ) -> list[TaggedSentence]:
         """Tags and spans, one a sentence."""
-        predicted, shares = self.decode(model, data.lengths, outputs)
+        predicted = self.decode(model, data.lengths, outputs)
+        shares_WK = self.probabilities(model, data.lengths, outputs)
+        shares = shares_WK[np.arange(len(predicted)), predicted]
         bounds = np.cumsum([0, *data.lengths])
         made = []
         for place, (begin, end) in enumerate(pairwise(bounds.tolist())):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bertsmith.tasks.mistakes import table_text
+from bertsmith.tasks.mistakes import MOST, table_text
 from bertsmith.tasks.schemes import Span
 from bertsmith.tasks.tagged import TaggedSentence
 
-MOST = 200
-"""Sentences."""
 COLUMNS = ("line", "probability", "missed", "wrong", "text")
 
 

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from bertsmith.errors import CorpusError
 from bertsmith.text.clean import Removed, clean_document
 from bertsmith.text.duplicates import HashArray, hash_texts
+from bertsmith.text.encoding import CachedEncoder, EncodedSentences
 from bertsmith.text.segmenter import load_segmenter
 from bertsmith.text.sources import Document
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.text.words import EncodedSentences, SentenceEncoder
 from bertsmith.types import BoolArray, IntArray
 
 CHUNK_CHARS = 2**20
@@ -83,7 +83,7 @@ def chunks_of(documents: Iterable[Document], chunk_chars: int = CHUNK_CHARS) -> 
 _local = threading.local()
 
 
-def _encoder(folder: Path, fingerprint: str, segmenter: str) -> SentenceEncoder:
+def _encoder(folder: Path, fingerprint: str, segmenter: str) -> CachedEncoder:
     """This thread's encoder for the tokenizer in `folder`; the last one is kept."""
     key = (folder, fingerprint, segmenter)
     if getattr(_local, "key", None) != key:
@@ -95,9 +95,9 @@ def _encoder(folder: Path, fingerprint: str, segmenter: str) -> SentenceEncoder:
                 mend="let all workers see the same folders",
             )
         words = load_segmenter(segmenter) if segmenter else None
-        _local.encoder = SentenceEncoder(tokenizer, words)
+        _local.encoder = CachedEncoder(tokenizer, words)
         _local.key = key
-    encoder: SentenceEncoder = _local.encoder
+    encoder: CachedEncoder = _local.encoder
     return encoder
 
 

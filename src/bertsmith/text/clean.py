@@ -26,11 +26,14 @@ _WRAP_WIDTHS = range(40, 121)
 _ODD_SPACES = "\t\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _CLOSE = "\"'”’»›)\\]}」』”’）】》〉"
 _END = ".!?…"
-_END_WITHOUT_SPACE = "؟۔।॥።፧。！？｡！？"
+_END_WITHOUT_SPACE = "؟۔।॥።፧。！？｡"
 # Each begins with a set of characters, which is what makes the search for it fast.
-_ASCII_SENTENCE_END = re.compile(r"[.!?][.!?]*[\"')\]}]* (?=[^a-z ])")
+# What begins inside a run of stops has ended with the run: looking there, too, would make a line of
+# exclamation marks take the square of its length.
+_ASCII_SENTENCE_END = re.compile(r"[.!?](?<![.!?]{2})[.!?]*+[\"')\]}]*+ (?=[^a-z ])")
 _SENTENCE_END = re.compile(
-    rf"[{_END}{_END_WITHOUT_SPACE}](?:(?<=[{_END}])[{_END}]*[{_CLOSE}]* (?=[^a-z ])"
+    rf"[{_END}{_END_WITHOUT_SPACE}]"
+    rf"(?:(?<=[{_END}])(?<![{_END}]{{2}})[{_END}]*+[{_CLOSE}]*+ (?=[^a-z ])"
     rf"|(?<![{_END}])[{_END_WITHOUT_SPACE}]*[{_CLOSE}]* ?)"
 )
 _ABBREVIATION_LIST = """
@@ -115,7 +118,8 @@ def unwrap(lines: Iterable[str]) -> Iterator[str]:
 def _unwrap_block(block: list[str]) -> Iterator[str]:
     width = max(map(len, block))
     wrapped = width in _WRAP_WIDTHS
-    paragraph, room = "", 0
+    paragraph: list[str] = []
+    room = 0
     for line in block:
         content = line.strip()
         is_rule = _RULE.fullmatch(content)
@@ -123,13 +127,13 @@ def _unwrap_block(block: list[str]) -> Iterator[str]:
         if paragraph and (
             is_rule or not wrapped or len(first_word) < room or _BULLET.match(content)
         ):
-            yield paragraph
-            paragraph = ""
+            yield " ".join(paragraph)
+            paragraph = []
         if not is_rule:
-            paragraph = f"{paragraph} {content}" if paragraph else content
+            paragraph.append(content)
         room = int(0.9 * width) - len(line.rstrip()) - 1
     if paragraph:
-        yield paragraph
+        yield " ".join(paragraph)
 
 
 def split_sentences(text: str) -> list[str]:

@@ -165,7 +165,7 @@ def _added_doc(call: ast.Call, module: str) -> tuple[str, str] | None:
     """What `add_docstr(target, "text")` and its like say, whatever formats the text later."""
     function = call.func.attr if isinstance(call.func, ast.Attribute) else None
     function = call.func.id if isinstance(call.func, ast.Name) else function
-    if function not in _ADDERS:
+    if function not in _ADDERS or not call.args:
         return None
     strings = [
         node.value

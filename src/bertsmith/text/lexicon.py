@@ -93,12 +93,15 @@ class Lexicon:
 def read_phrases(path: str | Path) -> tuple[list[str], str]:
     """The first column of each line of a text or TSV file, and the file's SHA-256.
 
-    Also .gz, .xz and .zst. Empty lines are passed over.
+    Also .gz, .xz and .zst. White space is made single spaces, as in a corpus; empty lines are
+    passed over.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError("no such file", where=path, mend="give a file with a phrase a line")
     with HashedFile(path) as raw, decompressed(raw, path) as stream:
-        columns = (line.partition("\t")[0].strip() for _, line in read_lines(stream, path))
+        columns = (
+            " ".join(line.partition("\t")[0].split()) for _, line in read_lines(stream, path)
+        )
         texts = [text for text in columns if text]
         return texts, raw.sha256

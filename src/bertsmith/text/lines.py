@@ -11,7 +11,7 @@ import hashlib
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -147,6 +147,12 @@ def read_lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
         yield number, decoded(line, path, number).rstrip("\r\n")
 
 
+def file_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """`read_lines` of a whole file, decompressed by its last suffix."""
+    with HashedFile(path) as raw:
+        yield from read_lines(decompressed(raw, path), path)
+
+
 def read_bytes(stream: BinaryIO, most: int, path: Path) -> bytes:
     """Up to `most` bytes. Raises DataError for a damaged archive."""
     try:
@@ -156,6 +162,12 @@ def read_bytes(stream: BinaryIO, most: int, path: Path) -> bytes:
 
 
 def _damaged(error: Exception, where: str | Path) -> DataError:
+    if "too much memory" in str(error):  # zstd's own limit
+        return DataError(
+            "compressed with a window of more than 128 MiB",
+            where=where,
+            mend="unpack it with `zstd -d --long=31`, and compress it again without --long",
+        )
     return DataError(
         f"the compressed file is cut or damaged ({error})",
         where=where,
@@ -185,6 +197,13 @@ def decoded(content: bytes, path: Path, line: int = 1) -> str:
             mend="turn the file into UTF-8, for example with iconv",
         ) from None
     return text.removeprefix("\ufeff") if line == 1 else text
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns or keys for an error line, however many and long they are."""
+    every = list(names)
+    shown = ", ".join(repr(name if len(name) <= 40 else name[:37] + "...") for name in every[:8])
+    return (shown or "nothing") + (f" and {len(every) - 8} more" if len(every) > 8 else "")
 
 
 def require_unicode(text: str, where: str | Path, what: str = "the text") -> None:

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from bertsmith.config import MAX_VOCABULARY, Config, validate
+from bertsmith.config import MAX_VOCABULARY
 from bertsmith.errors import ConfigError, CorpusError
 from bertsmith.files import require_plain_file
+from bertsmith.schema import Config, validate
 from bertsmith.text.chunks import token_dtype
 from bertsmith.text.shards import DOCUMENTS, SENTENCES, TOKENS, WORD_STARTS, Shard, total
 
@@ -81,7 +82,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise CorpusError(
             f"format {content['format']}, where this program reads {FORMAT}",
@@ -91,7 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = validate(Manifest, content, path)
     except ConfigError as error:
-        raise _damaged(path, error.what) from None
+        raise damaged(path, error.what) from None
     sizes = file_sizes(manifest.shards, manifest.vocab_size)
     sums = {name: total(manifest.shards, name) for name in COUNTS}
     agrees = (
@@ -102,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
         and manifest.tokens > 0
     )
     if not agrees:
-        raise _damaged(path, "its numbers do not agree")
+        raise damaged(path, "its numbers do not agree")
     for name, size in sizes.items():
         if not (folder / name).is_file() or (folder / name).stat().st_size != size:
             raise CorpusError("missing or cut", where=folder / name, mend=_MEND)
@@ -127,5 +128,6 @@ def file_sizes(shards: Sequence[Shard], vocab_size: int) -> dict[str, int]:
     }
 
 
-def _damaged(path: Path, how: str = "") -> CorpusError:
+def damaged(path: Path, how: str = "") -> CorpusError:
+    """The error of a file of a corpus that is not what it was; `how` says more."""
     return CorpusError(f"damaged: {how[:300]}" if how else "damaged", where=path, mend=_MEND)

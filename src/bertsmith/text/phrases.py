@@ -30,6 +30,7 @@ import numpy.typing as npt
 from bertsmith.errors import CorpusError
 from bertsmith.files import write_text_atomically
 from bertsmith.text.corpus import Corpus
+from bertsmith.text.mixing import GOLDEN_RATIO, Bits, mixed
 from bertsmith.types import BoolArray, FloatArray, IntArray
 
 ROOM = 1 << 21
@@ -40,7 +41,6 @@ BUCKETS = 64
 """Neighbours are told apart by a hash of 6 bits: no entropy is above 6, and that is free."""
 BLOCK_TOKENS = 1 << 20
 
-_Keys = npt.NDArray[np.uint64]
 Progress = Callable[[int, int], None]
 """Told the tokens read so far and in all."""
 
@@ -122,7 +122,7 @@ class _Table:
         self.chance = np.zeros(0, np.float64)  # the largest c_left c_right
         self.error = 0
 
-    def add(self, keys: _Keys, where: IntArray, chance: FloatArray) -> None:
+    def add(self, keys: Bits, where: IntArray, chance: FloatArray) -> None:
         """Count `keys`, which occur at `where`."""
         new, first, counts = np.unique(keys, return_index=True, return_counts=True)
         place = self.find(new)
@@ -143,7 +143,7 @@ class _Table:
         self.keys, self.counts = self.keys[kept], self.counts[kept]
         self.where, self.chance = self.where[kept], self.chance[kept]
 
-    def find(self, keys: _Keys) -> IntArray:
+    def find(self, keys: Bits) -> IntArray:
         """The row of each of `keys`, -1 where it has none."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
@@ -161,7 +161,7 @@ class _Table:
 class _Block:
     """Some whole sentences of a corpus, by words."""
 
-    words: _Keys  # (W,) a hash of each
+    words: Bits  # (W,) a hash of each
     usable: BoolArray  # (W,) whether it has a letter, and no unknown token
     run: IntArray  # (W,) one number for usable words in a row
     where: IntArray  # (W,) the token that it begins with
@@ -205,7 +205,7 @@ class _Reader:
         starts[sentences] = True
         begins = np.flatnonzero(starts)
         place = np.arange(len(ids)) - np.repeat(begins, np.diff(begins, append=len(ids)))
-        hashes = _mixed((ids + (place << 32)).astype(np.uint64))
+        hashes = mixed((ids + (place << 32)).astype(np.uint64))
         is_first = np.zeros(len(ids), dtype=np.bool_)
         is_first[sentences] = True
         usable = np.logical_or.reduceat(self._letters[ids], begins)
@@ -242,15 +242,7 @@ class _Reader:
             width *= 2
 
 
-def _mixed(values: _Keys) -> _Keys:
-    """64 bits that depend on all bits of each value (splitmix64's finish, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
-    return values ^ (values >> np.uint64(31))
-
-
-def _ngrams(block: _Block, tables: Sequence[_Table]) -> tuple[list[IntArray], IntArray, _Keys]:
+def _ngrams(block: _Block, tables: Sequence[_Table]) -> tuple[list[IntArray], IntArray, Bits]:
     """For each table the row of the n-gram at each word (W,), -1 where it is not frequent; and
     the words and keys of the n-grams one longer, both of whose halves are frequent.
     """
@@ -268,7 +260,7 @@ def _ngrams(block: _Block, tables: Sequence[_Table]) -> tuple[list[IntArray], In
         frequent = place >= 0
         both = frequent[:stop] & frequent[1 : stop + 1]
         at = np.flatnonzero(both & (block.run[:stop] == block.run[length:]))
-        keys = _mixed(key_of[at] * np.uint64(0x9E3779B97F4A7C15) + block.words[at + length])
+        keys = mixed(key_of[at] * GOLDEN_RATIO + block.words[at + length])
     return places, at, keys
 
 
@@ -343,7 +335,7 @@ def _neighbours(block: _Block) -> tuple[IntArray, IntArray]:
     anything might stand, any one of them.
     """
     bucket = (block.words >> np.uint64(40)).astype(np.int64) % BUCKETS
-    anything = (_mixed(block.where.astype(np.uint64)) >> np.uint64(40)).astype(np.int64) % BUCKETS
+    anything = (mixed(block.where.astype(np.uint64)) >> np.uint64(40)).astype(np.int64) % BUCKETS
     same = block.run[1:] == block.run[:-1]
     before, after = anything.copy(), anything.copy()
     before[1:][same] = bucket[:-1][same]

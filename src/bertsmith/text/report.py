@@ -64,14 +64,16 @@ def tokenizer_report(tokenizer: Tokenizer, texts: Iterable[str]) -> TokenizerRep
             is_unknown = ids == tokenizer.unk_id
             word_ids = encoding.word_ids
             unknown_words = {word_ids[index] for index in np.flatnonzero(is_unknown)}
-            covered = sum(
-                end - begin
+            covered = {  # a mark of a space may stand at the letter after it
+                place
                 for (begin, end), word in zip(encoding.offsets, word_ids, strict=True)
                 if word in unknown_words
-            )
+                for place in range(begin, end)
+                if sentence[place] != " "
+            }
             visible = len(sentence) - sentence.count(" ")
             characters += visible
-            known += visible - min(covered, visible)
+            known += visible - len(covered)
             tokens += len(ids)
             unknown += int(is_unknown.sum())
             words += len(set(word_ids))

@@ -1,19 +1,19 @@
 """Documents out of files, one at a time: .txt and .jsonl, plain or compressed.
 
 A text file is laid out in one of three ways (`Layout`); `auto` looks at its first part.
-Nothing is held but one document, and a document longer than MAX_DOCUMENT_CHARS (a whole
-library in one file) is cut into several at a line's end.
+Nothing is held but one document, and one of a text file that is longer than MAX_DOCUMENT_CHARS
+(a whole library in one file) is cut into several at a line's end.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.text.clean import split_sentences
@@ -21,6 +21,7 @@ from bertsmith.text.docstrings import docstrings
 from bertsmith.text.lines import (
     HashedFile,
     decompressed,
+    listed,
     read_lines,
     require_unicode,
     text_suffix,
@@ -86,6 +87,12 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
             found.add(path)
         else:
             files = _matches(path)
+            if not files and path.exists():
+                raise DataError(
+                    "is no regular file, and texts may be read more than once",
+                    where=path,
+                    mend="write it to a file first",
+                )
             if not files:
                 raise DataError("no such file", where=path, mend=_nearest(path))
             found.update(files)
@@ -141,10 +148,17 @@ class DocumentReader:
     _raw: HashedFile | None
 
     def __iter__(self) -> Iterator[Document]:
-        """Raises DataError, with file and line, for anything that is not text."""
+        """Raises DataError, with file and line, for anything that is not text, and where no file
+        holds any. Of some empty ones, `summaries` tell."""
         self._before, self._raw, self.summaries = 0, None, []
         for path in self.paths:
             yield from self._file(path)
+        if not any(summary.documents for summary in self.summaries):
+            raise DataError(
+                "no text in this file" if len(self.paths) == 1 else "no text, nor in any other",
+                where=self.paths[0],
+                mend="name files with text in them",
+            )
 
     def _file(self, path: Path) -> Iterator[Document]:
         count = 0
@@ -159,8 +173,6 @@ class DocumentReader:
             for document in documents:
                 count += 1
                 yield document
-            if count == 0:
-                raise DataError("no text in this file", where=path, mend="leave it out")
             summary = FileSummary(str(path), raw.bytes_read, raw.sha256, layout, count)
         self._raw, self._before = None, self._before + summary.size
         self.summaries.append(summary)
@@ -171,9 +183,23 @@ def read_documents(paths: Sequence[str | Path], layout: Layout = "auto") -> Iter
     return iter(DocumentReader(paths, layout))
 
 
-def read_texts(paths: Sequence[str | Path], layout: Layout = "auto") -> Iterator[str]:
-    """The texts of the documents of `paths`, one at a time, as tokenizer training takes them."""
-    return (document.text for document in read_documents(paths, layout))
+def read_texts(
+    paths: Sequence[str | Path],
+    layout: Layout = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[str]:
+    """The texts of the documents of `paths`, one at a time, as tokenizer training takes them.
+
+    `progress` is told the bytes read so far, and in all.
+    """
+    reader = DocumentReader(paths, layout)
+
+    def texts() -> Iterator[str]:
+        for document in reader:
+            progress(reader.bytes_read, reader.total_bytes)
+            yield document.text
+
+    return texts()
 
 
 def python_docs() -> Iterator[Document]:
@@ -194,17 +220,20 @@ def _jsonl_documents(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[D
                 f"not JSON ({error})", where=where, mend="write one JSON object a line"
             ) from None
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            keys = ", ".join(map(repr, record)) if isinstance(record, dict) else ""
-            raise DataError(
-                'no "text" in this record' + (f"; it has {keys}" if keys else ""),
-                where=where,
-                mend='write {"text": "..."} a line',
-            )
+            raise DataError(_no_text(record), where=where, mend='write {"text": "..."} a line')
         text = record["text"]
         require_unicode(text, where)
         if text and not text.isspace():
             title = record.get("title")
             yield Document(text, title=title if isinstance(title, str) else "", source=str(path))
+
+
+def _no_text(record: Any) -> str:
+    if not isinstance(record, dict):
+        return 'no "text" in this record'
+    if "text" not in record:
+        return f'no "text" in this record; it has {listed(record)}'
+    return f'the "text" of this record is {json.dumps(record["text"])[:40]}, no string'
 
 
 def _text_documents(

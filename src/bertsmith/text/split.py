@@ -1,9 +1,9 @@
 """Raw text to words with their places, for models that tag words.
 
 A word is a run of letters, digits, marks and underscores, with single `.,:/&@-` inside it
-(U.S, 3.50, all-rounder); an apostrophe opens a new one (Britain 's). Every other sign is a
-word, equal ones in a row are one (...). Where a script puts no spaces between words, each of
-its characters is a word.
+(U.S, 3.50, all-rounder), or an invisible joiner such as Persian's; an apostrophe opens a new one
+(Britain 's). Every other sign is a word, equal ones in a row are one (...). Where a script puts no
+spaces between words, each of its characters is a word.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_JOINERS = frozenset(".,:/&@-\u2010\u2011\u00b7")
+_INVISIBLE_JOINERS = "\u00ad\u200c\u200d\u2060"
+"""Soft hyphen, zero-width non-joiner and joiner (in Persian, Sinhala and more), word joiner."""
+_JOINERS = frozenset(".,:/&@-\u2010\u2011\u00b7" + _INVISIBLE_JOINERS)
 _APOSTROPHES = frozenset("'\u2019")
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}")
 _UNSPACED = re.compile(
@@ -22,7 +24,10 @@ _UNSPACED = re.compile(
 
 
 def split_words(text: str) -> list[tuple[int, int]]:
-    """(begin, end) of every word, in order; spaces and control characters are in none."""
+    """(begin, end) of every word, in order.
+
+    Spaces are in none, and of control characters only the joiners inside a word are in one.
+    """
     words: list[tuple[int, int]] = []
     at = 0
     while at < len(text):
@@ -40,7 +45,9 @@ def _end(text: str, at: int) -> int:
     first = text[at]
     abbreviation = _ABBREVIATION.match(text, at)
     if abbreviation is not None:
-        return abbreviation.end()
+        end = abbreviation.end()
+        if end == len(text) or not _is_inside(text[end]):
+            return end
     end = at + 1
     if _UNSPACED.match(first):
         while end < len(text) and _is_mark(text[end]):
@@ -50,7 +57,7 @@ def _end(text: str, at: int) -> int:
         return _run(text, end)
     if _is_inside(first):
         return _run(text, at)
-    while end < len(text) and text[end] == first:
+    while end < len(text) and (text[end] == first or _is_mark(text[end])):
         end += 1
     return end
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import models, normalizers
 
 from bertsmith.errors import TokenizerError
+from bertsmith.schema import read_json_object
 from bertsmith.text.pipeline import (
     IN_ROLES,
     SPECIAL_TOKENS,
@@ -19,10 +20,14 @@ from bertsmith.text.pipeline import (
 )
 
 TOKENIZER_JSON = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 """Keys of tokenizer_config.json, in the order of `Tokenizer.specials`."""
 _TOKENIZER_JSON_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Of transformers: what these tokenizers do is in tokenizer.json alone."""
+_BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
+"""Of transformers, with "Fast" or without: these take lower case, accents and Chinese from
+tokenizer_config.json, whatever tokenizer.json says."""
 
 
 def read_folder(folder: Path) -> tuple[tokenizers.Tokenizer, list[str]]:
@@ -30,9 +35,13 @@ def read_folder(folder: Path) -> tuple[tokenizers.Tokenizer, list[str]]:
 
     Raises TokenizerError where the folder is missing, cut or of another kind.
     """
-    config = _read_json(folder / "tokenizer_config.json")
+    config = _read_config(folder / CONFIG)
     if (folder / TOKENIZER_JSON).is_file():
         backend = _read_backend(folder / TOKENIZER_JSON)
+        named = str(config.get("tokenizer_class", _BERT_CLASSES[0])).removesuffix("Fast")
+        is_bert = isinstance(backend.normalizer, normalizers.BertNormalizer)
+        if config and is_bert and named in _BERT_CLASSES:
+            backend.normalizer = _bert_normalizer(config, folder / CONFIG)
     elif config.get("tokenizer_class") in _TOKENIZER_JSON_CLASSES:
         raise TokenizerError(
             "tokenizer.json is missing, and vocab.txt does not replace it",
@@ -53,8 +62,9 @@ def read_folder(folder: Path) -> tuple[tokenizers.Tokenizer, list[str]]:
             where=folder,
             mend="make one with `bertsmith tokenizer train`",
         )
-    config = {**_read_json(folder / "special_tokens_map.json"), **config}
-    return backend, _special_tokens(backend, config)
+    _require_added_tokens(backend, config, folder)
+    config = {**_read_config(folder / "special_tokens_map.json"), **config}
+    return backend, _special_tokens(backend, config, folder / CONFIG)
 
 
 def class_config(description: dict[str, Any]) -> dict[str, Any]:
@@ -64,14 +74,15 @@ def class_config(description: dict[str, Any]) -> dict[str, Any]:
     tokenizers have in common, so only what is exactly that may be called one.
     """
     split, ends = description["pre_tokenizer"] or {}, description["post_processor"] or {}
+    added = {token["content"]: token for token in description["added_tokens"]}
     if (
         description["model"]["type"] == "BPE"
         and description["normalizer"] is None
         and split.get("type") == "ByteLevel"
         and split["use_regex"]
         and ends.get("type") == "RobertaProcessing"
+        and "<mask>" in added
     ):
-        (mask,) = (t for t in description["added_tokens"] if t["content"] == "<mask>")
         kept = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
         return {
             "tokenizer_class": "RobertaTokenizer",
@@ -80,7 +91,7 @@ def class_config(description: dict[str, Any]) -> dict[str, Any]:
             "model_input_names": ["input_ids", "attention_mask"],
             "bos_token": ends["cls"][0],
             "eos_token": ends["sep"][0],
-            "mask_token": {"__type": "AddedToken", **{key: mask[key] for key in kept}},
+            "mask_token": {"__type": "AddedToken", **{key: added["<mask>"][key] for key in kept}},
         }
     if set(ends.get("special_tokens", ())) == {"</s>"}:
         return {
@@ -113,17 +124,37 @@ def _bert_backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
             mend="it is cut, or no BERT's; fetch it again",
         )
     backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    lowercase = bool(config.get("do_lower_case", True))
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
-        strip_accents=config.get("strip_accents"),
-        lowercase=lowercase,
-    )
+    backend.normalizer = _bert_normalizer(config, path.with_name(CONFIG))
     backend.pre_tokenizer, backend.decoder = word_format("wordpiece")
     backend.add_special_tokens(list(SPECIAL_TOKENS))
     backend.post_processor = bert_template(vocabulary["[CLS]"], vocabulary["[SEP]"])
     return backend
+
+
+def _bert_normalizer(config: dict[str, Any], where: Path) -> normalizers.Normalizer:
+    return normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(_choice(config, "tokenize_chinese_chars", True, where)),
+        strip_accents=_choice(config, "strip_accents", None, where),
+        lowercase=bool(_choice(config, "do_lower_case", True, where)),
+    )
+
+
+def _require_added_tokens(
+    backend: tokenizers.Tokenizer, config: Mapping[str, Any], folder: Path
+) -> None:
+    """TokenizerError where tokens were added in a file beside the vocabulary, and it lacks them."""
+    beside = config.get("added_tokens_decoder")
+    tokens = beside.values() if isinstance(beside, dict) else ()
+    added = [token.get("content") for token in tokens if isinstance(token, dict)]
+    added += _read_config(folder / "added_tokens.json")
+    missing = [token for token in added if backend.token_to_id(str(token)) is None]
+    if missing:
+        raise TokenizerError(
+            f"the vocabulary lacks {len(missing)} tokens that were added, such as {missing[0]!r}",
+            where=folder,
+            mend="save the tokenizer with transformers, as a tokenizer.json",
+        )
 
 
 def _read_backend(path: Path) -> tokenizers.Tokenizer:
@@ -135,21 +166,23 @@ def _read_backend(path: Path) -> tokenizers.Tokenizer:
         ) from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+def _read_config(path: Path) -> dict[str, Any]:
+    """Empty where there is no such file."""
+    return read_json_object(path, TokenizerError) if path.is_file() else {}
+
+
+def _choice(config: Mapping[str, Any], key: str, default: bool | None, path: Path) -> bool | None:
+    value = config.get(key, default)
+    if value is not None and not isinstance(value, bool):
         raise TokenizerError(
-            f"not JSON ({error})", where=path, mend="it is cut or damaged; make it again"
-        ) from None
-    if not isinstance(content, dict):
-        raise TokenizerError("not a JSON object", where=path, mend="make it again")
-    return content
+            f"{key} is {str(value)[:40]!r}", where=path, mend="write true or false there"
+        )
+    return value
 
 
-def _special_tokens(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> list[str]:
+def _special_tokens(
+    backend: tokenizers.Tokenizer, config: Mapping[str, Any], path: Path
+) -> list[str]:
     """The tokens of the five roles, as the folder says, else by BERT's, RoBERTa's or T5's names.
 
     ALBERT's vocabularies have some of each: <pad>, <unk>, [CLS], [SEP], [MASK].
@@ -158,5 +191,12 @@ def _special_tokens(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> li
     for role, *names in zip(ROLES, *IN_ROLES.values(), strict=True):
         known = [name for name in names if backend.token_to_id(name) is not None]
         named = config.get(role) or (known or names)[0]
-        tokens.append(named["content"] if isinstance(named, dict) else named)
+        token = named.get("content") if isinstance(named, dict) else named
+        if not isinstance(token, str):
+            raise TokenizerError(
+                f"{role} is {str(token)[:40]}, which is no text",
+                where=path,
+                mend="write the token there",
+            )
+        tokens.append(token)
     return tokens

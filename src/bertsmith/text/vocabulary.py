@@ -2,8 +2,8 @@
 
 A word's worth is what it would save: (its pieces - 1) x how often it occurs. A word with unknown
 pieces counts as if it were cut into its characters. Words are what the tokenizer's own
-normaliser and pre-tokenizer make of the text; those without a letter, such as numbers, and
-those that occur less than `LEAST_COUNT` times are left out.
+normaliser and pre-tokenizer make of the text; those without a letter, such as numbers, those
+that occur less than `LEAST_COUNT` times and those too long for any entry are left out.
 
 WordPiece takes the longest piece first, so that a new word is also taken where a longer one
 begins with it ("cardio" + "##logy"). A text in which no word begins with a new one keeps its ids.
@@ -20,6 +20,7 @@ from pathlib import Path
 import tokenizers
 
 from bertsmith.errors import DataError, TokenizerError
+from bertsmith.text.lines import file_lines
 from bertsmith.text.pieces import pieces
 from bertsmith.text.tokenizer import Tokenizer
 
@@ -66,13 +67,20 @@ def require_wordpiece(tokenizer: Tokenizer, where: str | Path) -> None:
 def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     """The words of `texts`, as the tokenizer normalises and separates them."""
     spaced: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+
+    def separate() -> None:
+        for written, count in spaced.items():
+            for word in words_of(tokenizer, written):
+                counts[word] += count
+        spaced.clear()
+
     for text in texts:
         for piece in pieces([text]):
             spaced.update(piece.split())
-    counts: Counter[str] = Counter()
-    for written, count in spaced.items():
-        for word in words_of(tokenizer, written):
-            counts[word] += count
+            if len(spaced) > _BATCH:  # a script without spaces writes nothing twice
+                separate()
+    separate()
     return counts
 
 
@@ -97,11 +105,14 @@ def most_useful(
     tokenizer: Tokenizer, counts: Counter[str], most: int, but: Sequence[str] = ()
 ) -> list[NewWord]:
     """The `most` words that would save the most tokens, the best first, without those in `but`."""
-    left_out = set(but)
+    left_out, longest = set(but), _longest(tokenizer)
     candidates = sorted(
         word
         for word, count in counts.items()
-        if count >= LEAST_COUNT and word not in left_out and any(map(str.isalpha, word))
+        if count >= LEAST_COUNT
+        and word not in left_out
+        and len(word) <= longest
+        and any(map(str.isalpha, word))
     )
     found = [word for word in new_words(tokenizer, candidates, counts) if _saved(word)]
     found.sort(key=lambda word: (-_saved(word) * word.count, word.word))
@@ -136,14 +147,10 @@ def read_words(tokenizer: Tokenizer, path: Path) -> list[str]:
 
     Raises DataError, with the line, for what the tokenizer does not see as one word.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError("no such file", where=path, mend="give a file of one word a line") from None
-    except UnicodeDecodeError:
-        raise DataError("not UTF-8", where=path, mend="save it as UTF-8") from None
+    if not path.is_file():
+        raise DataError("no such file", where=path, mend="give a file of one word a line")
     found: dict[str, None] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in file_lines(path):
         words = words_of(tokenizer, line.strip())
         if len(words) > 1:
             raise DataError(
@@ -160,11 +167,16 @@ def read_words(tokenizer: Tokenizer, path: Path) -> list[str]:
     return list(found)
 
 
+def _longest(tokenizer: Tokenizer) -> int:
+    """Characters; a longer word is unknown, even as an entry of the vocabulary."""
+    longest: int = tokenizer.description["model"]["max_input_chars_per_word"]
+    return longest
+
+
 def _require_short(tokenizer: Tokenizer, word: str, where: str) -> None:
-    most = tokenizer.description["model"]["max_input_chars_per_word"]
-    if len(word) > most:
+    if len(word) > _longest(tokenizer):
         raise DataError(
-            f"a word of {len(word)} characters, where the tokenizer reads {most}",
+            f"a word of {len(word)} characters, where the tokenizer reads {_longest(tokenizer)}",
             where=where,
             mend="leave it out",
         )
@@ -174,7 +186,6 @@ def with_words(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
     """`tokenizer` with `words`, all of them new, as entries of its vocabulary after the last."""
     description = json.loads(tokenizer.backend.to_str())
     first = tokenizer.vocab_size
-    assert tokenizer.token(first - 1), "a vocabulary with gaps"
     description["model"]["vocab"] |= {word: first + place for place, word in enumerate(words)}
     backend = tokenizers.Tokenizer.from_str(json.dumps(description))
     extended = Tokenizer(backend, tokenizer.specials)

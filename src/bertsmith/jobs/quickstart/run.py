@@ -30,9 +30,10 @@ from bertsmith.jobs.quickstart.proof import INITS, Fit, learning_curves, scores_
 from bertsmith.jobs.quickstart.texts import Question, prepare_texts
 from bertsmith.jobs.quickstart.words import find_contexts
 from bertsmith.recipes.base import find
-from bertsmith.text.corpus import build_corpus
+from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import read_documents, read_texts
-from bertsmith.text.tokenizer import Tokenizer, train_tokenizer
+from bertsmith.text.tokenizer import Tokenizer
+from bertsmith.text.tokenizer_training import train_tokenizer
 
 RECIPE = "modern"
 VOCAB_SIZES = (8192, 4096, 2048, 1024, 512, 256)

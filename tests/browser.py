@@ -1,13 +1,17 @@
 """A real browser without a window, and the server of one page.
 
-Tests that use it are marked with NEEDS_BROWSER.
+Tests of what a page does are marked with NEEDS_BROWSER.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,6 +51,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def serving() -> Iterator[Server]:
+    """The server, for as long as it is wanted."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 def shown(page: str, probe: str, server: Server, profile: Path, *flags: str) -> str:
     """The title that the script `probe` leaves in the page."""
     server.page = page.replace("</body>", f"<script>{probe}</script></body>").encode()
@@ -59,3 +74,31 @@ def shown(page: str, probe: str, server: Server, profile: Path, *flags: str) -> 
     found = re.search(r"<title>(.*?)</title>", dom, re.DOTALL)
     assert found is not None
     return re.sub(r" +", " ", unescape(found.group(1)))
+
+
+WATCH = "<script>const failures = []; addEventListener('error', (e) => failures.push(e.message));"
+LOOK = """
+const drawn = [...document.querySelectorAll("figure svg")];
+document.title = JSON.stringify({
+  failures,
+  sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  figures: drawn.length,
+  blank: drawn.filter((svg) => svg.getBoundingClientRect().height < 50).length,
+});
+"""
+
+
+def check_page(path: Path, profile: Path) -> None:
+    """That a report with figures opens alone and fits a narrow window; nothing without a browser.
+
+    For tests of what made the page.
+    """
+    if not CHROMIUM:
+        return
+    page = path.read_text("utf-8").replace("<head>", f"<head>{WATCH}</script>", 1)
+    with serving() as server:
+        found = json.loads(shown(page, LOOK, server, profile, "--window-size=500,900"))
+        asked = [name for name in server.asked if ".test/" in name]
+    assert found.pop("figures") > 0
+    assert found == {"failures": [], "sideways": 0, "blank": 0}
+    assert asked == ["report.test/page.html"]

@@ -31,7 +31,7 @@ from bertsmith.analysis.occurrences import (
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import load_masked_lm, load_tokenizer
-from bertsmith.jobs.bilingual_text import read_sentences, require_texts
+from bertsmith.jobs.analyses.bilingual_text import read_sentences, require_texts
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import MaskedLM
@@ -199,14 +199,13 @@ def _measure(
     layers = []
     for layer, row in enumerate(best):
         own = dealt[layer * RANDOM_VECTORS :][:RANDOM_VECTORS]
-        pooled = [ids for one in own for ids in one]
         layers.append(
             {
                 "layer": layer,
                 "factor": row["factor"],
                 "norm": float(np.linalg.norm(chosen[layer].vector)),
                 "language": asdict(translator.rates(shifted[layer], second)),
-                "random": asdict(translator.rates(pooled, [*second] * RANDOM_VECTORS)),
+                "random": asdict(translator.rates(*_together(own, second))),
             }
         )
     shown_layer = max(best, key=lambda row: row["hits"])["layer"]
@@ -230,6 +229,21 @@ def _measure(
         "grid": [row for own in tried for row in own],
         "table": table,
     }
+
+
+def _together(
+    outputs: Sequence[Sequence[IntArray]], asked: Sequence[_Asked]
+) -> tuple[list[IntArray], list[_Asked]]:
+    """What several shifts make of each sentence, one after the other, as of one sentence: so that
+    an interval draws sentences, and does not take one for several."""
+    count = len(outputs)
+    joined = [np.concatenate(own) for own in zip(*outputs, strict=True)]
+    long = []
+    for one in asked:
+        ids, starts = [one.sentence.ids] * count, [one.sentence.word_starts] * count
+        sentence = TokenizedSentence(np.concatenate(ids), np.concatenate(starts))
+        long.append(_Asked(sentence, [*one.answers] * count))
+    return joined, long
 
 
 def _try_factors(
@@ -262,19 +276,27 @@ def _identify(
     source: Sequence[TokenizedSentence],
     target: Sequence[TokenizedSentence],
 ) -> list[Identified]:
-    """Of PROBE_TOKENS of each language; one half of the vocabulary is for training."""
+    """Of PROBE_TOKENS of each language.
+
+    One half of the vocabulary in every other sentence is for training, the other half in the rest
+    for the test: vectors of one sentence are alike, so that a probe that has seen its sentences
+    would tell their language without knowing any.
+    """
     generator = np.random.default_rng(0)
     is_train_V = generator.permutation(encoder.config.vocab_size) % 2 == 0
     examples, is_target, ids = [], list[bool](), list[IntArray]()
     for side, sentences in ((False, source), (True, target)):
         few = sentences[:MEAN_SENTENCES]
         bounds = np.cumsum([0, *(len(sentence.ids) for sentence in few)])
-        count = min(PROBE_TOKENS, int(bounds[-1]))
+        own_ids = np.concatenate([sentence.ids for sentence in few])
+        is_even = np.repeat(np.arange(len(few)) % 2 == 0, np.diff(bounds))
+        eligible = np.flatnonzero(is_train_V[own_ids] == is_even)
+        count = min(PROBE_TOKENS, len(eligible))
         units = np.full(bounds[-1], NONE)
-        taken = np.sort(generator.choice(len(units), count, replace=False))
+        taken = np.sort(generator.choice(eligible, count, replace=False))
         units[taken] = len(is_target) + np.arange(count)
         is_target += [side] * count
-        ids.append(np.concatenate([sentence.ids for sentence in few])[taken])
+        ids.append(own_ids[taken])
         for row, sentence in enumerate(few):
             own = units[bounds[row] : bounds[row + 1]]
             if (own != NONE).any():

@@ -6,12 +6,14 @@ first seed is trained again from either start, to the bit, and once more in anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bertsmith.analysis.loss_surface import (
     Weights,
@@ -21,19 +23,19 @@ from bertsmith.analysis.loss_surface import (
     plane,
     weights_of,
 )
-from bertsmith.config import read_toml, validate
 from bertsmith.data.loader import Cursor
 from bertsmith.engine.log import read_log
 from bertsmith.engine.train import Step
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.jobs.finetune import Plan, make_plan
 from bertsmith.jobs.finetune_folder import FinetuneConfig, Init
+from bertsmith.jobs.finetune_plan import Plan, make_plan
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.nn.embeddings import rows_in_use
 from bertsmith.report import curves as shown
 from bertsmith.report.analyses import write_analysis
 from bertsmith.report.scores import Scores, read_scores
+from bertsmith.schema import read_toml, validate
 from bertsmith.tasks.base import Task, some_of
 from bertsmith.tasks.find import find
 from bertsmith.tasks.fit import fit, mean_loss, tokens_in
@@ -81,7 +83,8 @@ def analyze_curve(
     if surface:
         trainer = plan_again(run, config).trainer()
         data["surface_examples"] = min(examples, len(trainer.train.source))
-        data["surfaces"] = _surfaces(trainer, examples, grid)
+        with _computing_with(scores.runs[0].threads):
+            data["surfaces"] = _surfaces(trainer, examples, grid)
     return write_analysis(Path(out), "curve", data, shown.COLUMNS, shown.rows(data))
 
 
@@ -165,8 +168,19 @@ def _table(task: Task[Any, Any], config: FinetuneConfig, path: str) -> Labelled[
     return Labelled(Path(path), table.columns, list(table.rows))
 
 
+@contextmanager
+def _computing_with(threads: int | None) -> Iterator[None]:
+    """So many threads, as a run had that is to come out the same; None: as many as ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _surfaces(trainer: Trainer, examples: int, grid: int) -> dict[str, Any]:
-    sequences = len(trainer.train.examples) * trainer.protocol.epochs
+    sequences = len(trainer.train.source) * trainer.protocol.epochs
     points = LINE + grid**2
     with Bar("training again", len(INITS) * (2 * sequences + points * examples)) as bar:
         done = 0

@@ -41,6 +41,7 @@ TEST_SHARE = 1 / 3
 """Of the sentences of a text."""
 POINTS = 600
 """Words in the plane of most variance."""
+FEWEST_POINTS = 3
 SEED = 0
 
 
@@ -55,6 +56,7 @@ class Probing:
     test: tuple[list[Example], Items]
     pool: probes.Pool
     sentences: tuple[Sentence, ...] = ()  # of the test split, where items are words
+    left_out: int = 0  # sentences of the test file that the training file has, too
 
 
 def analyze_layers(
@@ -73,8 +75,9 @@ def analyze_layers(
 
     `pos` and `ner` are a training and a test file of tagged words, `texts` give sentences for
     length and word content, `tagger` is a fine-tuned one whose layers are mixed. Probes learn
-    from `words` words, or `sentences` sentences, and are tried on half as many; each control task
-    is drawn `draws` times. Raises DataError, ConfigError, ModelError.
+    from `words` words, or `sentences` sentences, and are tried on half as many, of sentences
+    that the training file has not; each control task is drawn `draws` times. Raises DataError,
+    ConfigError, ModelError.
     """
     files = {"part of speech": pos, "entity": ner}
     if not (pos or ner or texts or tagger):
@@ -107,6 +110,8 @@ def analyze_layers(
     layers = source.config.num_layers + 1
     with Bar("probing", max(len(tasks) * (layers + 1), 1)) as bar:
         for number, task in enumerate(tasks):
+            if task.left_out:
+                bar.say(f"{task.name}: {shown.left_out(task.left_out)}")
             record, test_vectors = _probe(encoder, task, draws, bar, number * (layers + 1))
             data["tasks"].append(record)
             if task.sentences and data["plane"] is None:
@@ -134,6 +139,7 @@ def _probe(
     record = {
         "task": task.name,
         "split": task.split,
+        "left_out": task.left_out,
         "classes": list(task.classes),
         "train": len(train),
         "test": len(test),
@@ -147,12 +153,19 @@ def _tagged(
     name: str, train: Path, test: Path, tokenizer: Tokenizer, source: ModelFolder, words: int
 ) -> Probing:
     """Words and their tags; where tags spell spans, the type of the span that a word is in."""
-    drawn, tags = [], []
-    for path, count in ((train, words), (test, words // 2)):
-        rows = read_sentences(path).rows
-        is_plain = scheme_of(rows, str(path)) == "plain"
-        chosen = _draw(rows, count)
-        drawn.append(chosen)
+    rows = [read_sentences(path).rows for path in (train, test)]
+    known = {_folded(sentence) for sentence in rows[0]}
+    unseen = [sentence for sentence in rows[1] if _folded(sentence) not in known]
+    if not unseen:
+        raise DataError(
+            f"{train.name} has all its sentences, too",
+            where=test,
+            mend="give sentences that a probe has not learnt from",
+        )
+    drawn = [_draw(rows[0], words), _draw(unseen, words // 2)]
+    tags = []
+    for path, own, chosen in zip((train, test), rows, drawn, strict=True):
+        is_plain = scheme_of(own, str(path)) == "plain"
         tags.append(
             [
                 [tag if is_plain else split_tag(tag)[1] or OUTSIDE for tag in sentence.tags]
@@ -173,7 +186,21 @@ def _tagged(
         assert encoded.tags is not None
         made.append((encoded.examples, Items(encoded.tags, types, places)))
     split = f"{train.name} and {test.name}, sentences drawn with seed {SEED}"
-    return Probing(name, split, classes, made[0], made[1], probes.words_told, tuple(drawn[1]))
+    return Probing(
+        name,
+        split,
+        classes,
+        made[0],
+        made[1],
+        probes.words_told,
+        tuple(drawn[1]),
+        len(rows[1]) - len(unseen),
+    )
+
+
+def _folded(sentence: Sentence) -> tuple[str, ...]:
+    """The same for sentences that a model without capitals cannot tell apart."""
+    return tuple(word.casefold() for word in sentence.words)
 
 
 def _draw(rows: Sequence[Sentence], words: int) -> list[Sentence]:
@@ -230,11 +257,14 @@ def _of_text(
     return made
 
 
-def _plane(task: Probing, test_LMD: Float32Array) -> dict[str, Any]:
-    """Some test words in the plane of most variance of each layer."""
+def _plane(task: Probing, test_LMD: Float32Array) -> dict[str, Any] | None:
+    """Some test words in the plane of most variance of each layer; None where too few have a tag
+    for there to be one."""
     items = task.test[1]
     inside = np.flatnonzero(np.array(task.classes)[items.labels] != OUTSIDE)
     chosen = np.sort(np.random.default_rng(SEED).permutation(inside)[:POINTS])
+    if len(chosen) < FEWEST_POINTS:
+        return None
     first = np.concatenate([[0], np.cumsum([len(own.words) for own in task.sentences])])
     planes = [probes.principal_plane(vectors[chosen]) for vectors in test_LMD]
     points = []

@@ -15,7 +15,7 @@ from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.export.sentences import read_sentence_folder
-from bertsmith.jobs.analyze import SETS
+from bertsmith.jobs.analyses.similarity import SETS
 from bertsmith.jobs.progress import Bar
 from bertsmith.report import attention as shown
 from bertsmith.report.analyses import write_analysis

@@ -8,6 +8,7 @@ across spaces are used on whole sentences, and so is any where a segmenter says 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -26,6 +27,7 @@ MAX_TOKENS = 4_000_000
 """What is remembered: beyond either, all is forgotten and learnt anew."""
 
 _SEPARATOR = "\0"
+_NOT_IN_TEXT = "\1"
 _RUN_CHARS = 10_000
 
 _BY_WORD_NORMALIZERS = frozenset(
@@ -43,22 +45,24 @@ class EncodedSentences:
     lengths: IntArray  # (sentences,) tokens of each
 
 
-class SentenceEncoder:
-    """Encodes sentences in which words are apart by single spaces, and which hold no NUL.
+class CachedEncoder:
+    """Encodes sentences in which words are apart by single spaces, without control characters.
 
     Special tokens written in the text are text: no sentence holds a special id but [UNK].
     With a `segmenter`, its words are the words; the ids stay as they are.
     """
 
     def __init__(self, tokenizer: Tokenizer, segmenter: Segmenter | None = None) -> None:
-        self._backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-        self._backend.encode_special_tokens = True
+        self._backend = _reading_specials_as_text(tokenizer)
         self.vocab_size = tokenizer.vocab_size
-        self._separator_id = self.vocab_size
         self._backend.add_tokens([AddedToken(_SEPARATOR, special=False, normalized=False)])
+        self._separator_id = self.vocab_size
         table = tokenizer.starts_word()
         self._table = None if table is None else np.append(table, True)
-        self.by_word = encodes_by_word(tokenizer)
+        # In a vocabulary with gaps (a vocab.txt that has a token twice) the library gives the
+        # separator an id that is another token's: nothing can be told apart by it.
+        separator_id = self._backend.token_to_id(_SEPARATOR)
+        self.by_word = encodes_by_word(tokenizer) and separator_id == self.vocab_size
         self._segmenter = segmenter
         self._forget()
 
@@ -158,6 +162,27 @@ class SentenceEncoder:
         return EncodedSentences(ids, starts, lengths)
 
 
+def _reading_specials_as_text(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
+    """A copy with the same ids that finds no special token in a text.
+
+    Some models look for all their entries there, Unigram for one, so special ones have other names.
+    """
+    description = json.loads(tokenizer.backend.to_str())
+    model, added = description["model"], description["added_tokens"]
+    special = {token["content"] for token in added if token["special"]}
+    names = {token: _NOT_IN_TEXT + token for token in special - {model.get("unk_token")}}
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, dict):
+        model["vocab"] = {names.get(token, token): index for token, index in vocabulary.items()}
+    else:
+        model["vocab"] = [[names.get(token, token), score] for token, score in vocabulary]
+    for token in added:
+        token["content"] = names.get(token["content"], token["content"])
+    backend = tokenizers.Tokenizer.from_str(json.dumps(description))
+    backend.encode_special_tokens = True
+    return backend
+
+
 def _runs(words: list[str]) -> Iterator[list[str]]:
     """Parts of `words` of some ten thousand characters."""
     begin = size = 0
@@ -177,8 +202,10 @@ def encodes_by_word(tokenizer: Tokenizer) -> bool:
     """Whether a sentence's ids are those of its space-separated words, one after the other.
 
     So it is where the first thing that is done to normalised text is to throw spaces away, or
-    where every word, the first too, has its one space before it (RoBERTa's, with a prefix).
+    where every word, the first too, has its one space before it (RoBERTa's, with a prefix). There
+    an added token in the text would leave the space before it alone.
     """
+    added = tokenizer.description["added_tokens"]
     normalizers = _parts(tokenizer.description["normalizer"], "normalizers")
     first, *further = _parts(tokenizer.description["pre_tokenizer"], "pretokenizers") or [{}]
     keeps_spaces = (
@@ -186,12 +213,13 @@ def encodes_by_word(tokenizer: Tokenizer) -> bool:
         and first["add_prefix_space"]
         and first["use_regex"]
         and not normalizers
+        and all(token["special"] for token in added)
     )
     return (
         all(step["type"] in _BY_WORD_NORMALIZERS for step in normalizers)
         and (keeps_spaces or first.get("type") in _SPACE_REMOVERS)
         and not any(step.get("prepend_scheme") == "first" for step in further)
-        and not any(" " in token["content"] for token in tokenizer.description["added_tokens"])
+        and not any(" " in token["content"] for token in added)
     )
 
 

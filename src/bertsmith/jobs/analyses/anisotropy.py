@@ -30,9 +30,9 @@ from bertsmith.report.analyses import write_analysis
 from bertsmith.tasks.regress import number_text
 from bertsmith.tasks.tables import read_labelled, require_pairs
 from bertsmith.text.clean import clean_document
+from bertsmith.text.encoding import CachedEncoder
 from bertsmith.text.sources import expand_paths, read_texts
 from bertsmith.text.tokenizer import Tokenizer
-from bertsmith.text.words import SentenceEncoder
 from bertsmith.types import Float32Array, FloatArray, IntArray, WordVectors
 
 Map = Callable[[Float32Array], Float32Array]
@@ -67,12 +67,14 @@ def analyze_anisotropy(
     vectors: str | Path | None = None,
     texts: Sequence[str] = (),
     max_length: int | None = None,
+    flow: bool = True,
 ) -> Path:
     """How far vectors point the same way, and what cures do; see `analysis.anisotropy`.
 
     `pairs` are tables of two sentences and a rating, such as STS-B's and SICK's; `vectors` a
     word2vec model or file to stand beside the model; `texts` where frequencies are counted, else
-    in the pairs. Returns the page's path. Raises ModelError, ConfigError, DataError.
+    in the pairs; without `flow` the cure that takes longest is left out. Returns the page's path.
+    Raises ModelError, ConfigError, DataError.
     """
     if not pairs:
         raise ConfigError("no pairs of sentences", mend="give --pairs")
@@ -92,6 +94,7 @@ def analyze_anisotropy(
     counts = _count_in_files(tokenizer, texts) if texts else count_tokens(tokenizer, every)
     with Bar("reading", len(every)) as bar:
         read = read_sentences(encoder, tokenizer, every, length, bar.update)
+    _require_tokens(len(read.drawn), sets[0].name)
     embeddings = encoder.embeddings.word.weight.detach().cpu().float().numpy()
     counted = ", ".join(Path(path).name for path in texts) or "the pairs"
     frequency = [_frequency("word embeddings", f"in {counted}", embeddings[: len(counts)], counts)]
@@ -100,6 +103,7 @@ def analyze_anisotropy(
         notes.append(f"{read.truncated:,} sentences were cut at {length} tokens.")
     if table is not None:
         kinds["word vectors"], drawn, known = _mean_vectors(table, every)
+        _require_tokens(len(drawn), str(vectors), "with a vector ")
         notes.append(f"Of the sentences' words {100 * known:.1f} % have a word vector.")
         beside = {"name": "word vectors", "cosine": mean_cosine(drawn), "tokens": len(drawn)}
         ranks = np.arange(len(table.words), 0, -1)
@@ -111,7 +115,7 @@ def analyze_anisotropy(
             {"name": each.name, "pairs": len(each.first), "sentences": len(each.texts)}
             for each in sets
         ],
-        **_cure(sets, every, kinds, notes),
+        **_cure(sets, every, kinds, shown.CURES if flow else shown.CURES[:-1], notes),
         "layers": read.cosines.tolist(),
         "tokens": len(read.drawn),
         "static_cosine": mean_cosine(embeddings[read.drawn]),
@@ -122,25 +126,35 @@ def analyze_anisotropy(
     return write_analysis(Path(out), "anisotropy", data, shown.COLUMNS, shown.rows(data))
 
 
+def _require_tokens(count: int, where: str, which: str = "") -> None:
+    if count < 2:
+        raise DataError(
+            f"the sentences have {count} different words {which}to be compared",
+            where=where,
+            mend="give text in the model's language",
+        )
+
+
 def _cure(
     sets: Sequence[PairSet],
     texts: Sequence[str],
     kinds: Mapping[str, Float32Array],
+    cures: Sequence[str],
     notes: list[str],
 ) -> dict[str, Any]:
-    """How every set agrees with every kind of vectors of `texts`, after each cure; and the flows.
+    """How every set agrees with every kind of vectors of `texts` after each cure; and the flows.
 
     What could not be fitted is told in `notes`.
     """
     places = {text: place for place, text in enumerate(texts)}
     measured: list[dict[str, Any]] = []
     flows: list[dict[str, Any]] = []
-    with Bar("fitting", len(sets) * len(kinds) * len(shown.CURES)) as bar:
+    with Bar("fitting", len(sets) * len(kinds) * len(cures)) as bar:
         for each in sets:
             rows = [places[text] for text in each.texts]
             for kind, vectors_ND in kinds.items():
                 named = {"set": each.name, "vectors": kind}
-                for cure in shown.CURES:
+                for cure in cures:
                     bar.update(len(measured), f"{each.name}, {kind}: {cure}")
                     fitted = _fit(cure, vectors_ND[rows], notes, f"{each.name}, {kind}")
                     measured.append({**named, "cure": cure, **_score(each, fitted)})
@@ -220,7 +234,7 @@ def _count_in_files(tokenizer: Tokenizer, paths: Sequence[str]) -> IntArray:
 
 def count_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> IntArray:
     """(V,) how often each token occurs; special ones never."""
-    encoder = SentenceEncoder(tokenizer)
+    encoder = CachedEncoder(tokenizer)
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for text in texts:
         sentences = clean_document(text)[0]

@@ -22,7 +22,7 @@ from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.export.sentences import read_sentence_folder
-from bertsmith.jobs.bilingual_text import DIRECTIONS, SIDES, read_sentences, require_texts
+from bertsmith.jobs.analyses.bilingual_text import DIRECTIONS, SIDES, read_sentences, require_texts
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.report import alignment as shown
@@ -52,9 +52,9 @@ def analyze_alignment(
     """Retrieval of translations in every layer; see `analysis.alignment`. Returns the page's path.
 
     Of a `dictionary` the first `words` source words that occur, with their translations, each as
-    the mean of up to `occurrences` sentences of monolingual texts; of `parallel` text the first
-    `sentences` pairs, each the mean of its tokens. Raises DataError where they do not go with the
-    texts or with the model, ConfigError where there is nothing to do, ModelError.
+    the mean of up to `occurrences` sentences of monolingual texts; of `parallel` text `sentences`
+    pairs, from all over the file, each the mean of its tokens. Raises DataError where they do not
+    go with the texts or with the model, ConfigError where there is nothing to do, ModelError.
     """
     if not (dictionary or parallel):
         raise ConfigError("nothing to align", mend="give --dictionary, --parallel or both")
@@ -205,7 +205,8 @@ def _aligned_sentences(
             targets.add(keys[1])
             kept.append((source, target))
     _require(kept, texts.path)
-    chosen = kept[:: max(1, len(kept) // most)][:most]  # such files are often sorted by length
+    places = np.linspace(0, len(kept), min(most, len(kept)), endpoint=False, dtype=np.int64)
+    chosen = [kept[place] for place in places]  # such files are often sorted by length
     means = []
     for side, name in enumerate(SIDES):
         examples = [

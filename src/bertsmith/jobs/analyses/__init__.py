@@ -1,0 +1,1 @@
+"""One instrument of `bertsmith analyze` a file."""
