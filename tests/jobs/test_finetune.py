@@ -258,6 +258,32 @@ def test_killed_while_a_part_is_removed_the_log_keeps_what_it_told(
     assert key in folder.finished(config)
 
 
+def test_killed_while_the_best_is_moved_it_stays_the_best_beside_another(
+    done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs side by side are finished; the second, the better one, was being moved."""
+    folder, config = RunFolder(tmp_path / "out", done.task), config_of_run(done)
+    folder.settle(config)
+    keys: list[RunKey] = [("pretrained", 0), ("pretrained", 1)]
+    for merit, key in enumerate(keys):
+        part = folder.part(key)
+        part.begin()
+        part.model.mkdir()
+        (part.model / "config.json").write_text(str(merit))
+        part.save(key, {"init": key[0], "seed": key[1], "macro_f1": merit, "accuracy": merit})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.take_over(config, keys[1])
+    folder.take_over_parts(config)
+    assert (folder.model / "config.json").read_text() == "1"
+    assert list(folder.finished(config)) == keys
+
+
 def test_other_values_or_other_data_are_refused(
     done: FinetuneResult, inputs: Path, tmp_path: Path
 ) -> None:

@@ -188,10 +188,14 @@ class RunFolder:
             part.path.parent.rmdir()
 
     def take_over_parts(self, config: FinetuneConfig) -> None:
-        """Do so with every part whose run is finished, after an interruption."""
-        for key in config.runs():
-            if self.part(key)._result(key).is_file():
-                self.take_over(config, key)
+        """Do so with every part whose run is finished, after an interruption.
+
+        One whose model has been moved already is first: until its result is here, too, another
+        that is finished would take the model's place.
+        """
+        parts = [key for key in config.runs() if self.part(key)._result(key).is_file()]
+        for key in sorted(parts, key=lambda key: self.part(key).model.exists()):
+            self.take_over(config, key)
 
     def last_step(self) -> int:
         """The last step that its log tells of; 0 where there is none."""
