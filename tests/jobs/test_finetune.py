@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +156,16 @@ def test_numbers_and_sets_of_labels_from_table_to_transformers(
     assert all(METRIC_NAMES[metric] in page for metric in tuned.task.metrics)
 
 
+def test_a_model_in_the_current_folder_has_its_name(
+    done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moods").mkdir()
+    monkeypatch.chdir(tmp_path / "moods")
+    for path in (".", "../moods"):
+        folder = RunFolder(Path(path), done.task)
+        assert folder.name == folder.part(("scratch", 0)).name == "moods"
+
+
 def test_a_model_keeps_the_columns_that_it_learnt_from(done: FinetuneResult) -> None:
     learnt = {"max_length": 128, "text_column": "text", "pair_column": None}
     assert read_model(done.model).extra == learnt | {"label_column": "label"}
@@ -167,7 +178,7 @@ def test_the_same_command_repeats_nothing_and_a_missing_model_is_made_again(
     shutil.copytree(done.folder, out)
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
     with alone_in(out, ConfigError), pytest.raises(ConfigError, match="another process is writing"):
-        run(inputs, out)
+        run(inputs, out, seeds=3)  # which changes nothing
     assert run(inputs, out).scores == done.scores
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
     weights = (out / "model" / "model.safetensors").read_bytes()
@@ -258,19 +269,27 @@ def test_killed_while_a_part_is_removed_the_log_keeps_what_it_told(
     assert key in folder.finished(config)
 
 
+PAIR: list[RunKey] = [("pretrained", 0), ("pretrained", 1)]
+
+
+def finish(folder: RunFolder, key: RunKey, merit: int) -> None:
+    """What a finished run leaves in its part; `merit` is in its files, too."""
+    part = folder.part(key)
+    part.begin()
+    part.model.mkdir()
+    (part.model / "config.json").write_text(str(merit))
+    (part.path / "errors.tsv").write_text(str(merit))
+    part.save(key, {"init": key[0], "seed": key[1], "macro_f1": merit, "accuracy": merit})
+
+
 def test_killed_while_the_best_is_moved_it_stays_the_best_beside_another(
     done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs side by side are finished; the second, the better one, was being moved."""
     folder, config = RunFolder(tmp_path / "out", done.task), config_of_run(done)
     folder.settle(config)
-    keys: list[RunKey] = [("pretrained", 0), ("pretrained", 1)]
-    for merit, key in enumerate(keys):
-        part = folder.part(key)
-        part.begin()
-        part.model.mkdir()
-        (part.model / "config.json").write_text(str(merit))
-        part.save(key, {"init": key[0], "seed": key[1], "macro_f1": merit, "accuracy": merit})
+    finish(folder, PAIR[0], 0)
+    finish(folder, PAIR[1], 1)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -278,10 +297,54 @@ def test_killed_while_the_best_is_moved_it_stays_the_best_beside_another(
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save", killed)
         with pytest.raises(KeyboardInterrupt):
-            folder.take_over(config, keys[1])
+            folder.take_over(config, PAIR[1])
     folder.take_over_parts(config)
     assert (folder.model / "config.json").read_text() == "1"
-    assert list(folder.finished(config)) == keys
+    assert list(folder.finished(config)) == PAIR
+
+
+def test_killed_while_the_best_is_moved_its_files_are_with_its_model(
+    done: FinetuneResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between any two of its moves."""
+    config, move = config_of_run(done), Path.replace
+    for moves in range(2):
+        folder = RunFolder(tmp_path / str(moves), done.task)
+        folder.settle(config)
+        finish(folder, PAIR[0], 0)
+        finish(folder, PAIR[1], 1)
+        left = iter(range(moves))
+
+        def killed(path: Path, target: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return move(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                folder.take_over(config, PAIR[1])
+        folder.take_over_parts(config)
+        assert (folder.model / "config.json").read_text() == "1"
+        assert (folder.path / "errors.tsv").read_text() == "1"
+
+
+def test_a_run_that_is_finished_meanwhile_is_not_taken_for_the_best_whose_model_is_gone(
+    done: FinetuneResult, tmp_path: Path
+) -> None:
+    """Side by side, the second is finished while the first, the better one, is repeated."""
+    folder, config = RunFolder(tmp_path / "out", done.task), config_of_run(done)
+    folder.settle(config)
+    finish(folder, PAIR[0], 1)
+    folder.take_over(config, PAIR[0])
+    shutil.rmtree(folder.model)
+    finish(folder, PAIR[1], 0)
+    folder.take_over(config, PAIR[1])
+    assert list(folder.finished(config)) == [PAIR[1]]  # the first is still to be repeated
+    finish(folder, PAIR[0], 1)
+    folder.take_over(config, PAIR[0])
+    assert (folder.model / "config.json").read_text() == "1"
+    assert list(folder.finished(config)) == PAIR
 
 
 def test_other_values_or_other_data_are_refused(

@@ -141,10 +141,12 @@ def finetune_on(
         precision=precision,
         **protocol,
     )
-    folder = RunFolder(out, plan.task)
-    folder.settle(plan.config)
-    config, trainer = plan.config, plan.trainer()
+    folder, config = RunFolder(out, plan.task), plan.config
+    folder.check(config)
+    folder.path.mkdir(parents=True, exist_ok=True)
     with alone_in(folder.path, ConfigError):
+        folder.settle(config)
+        trainer = plan.trainer()
         exit_status = train_all(folder, plan, trainer, workers, show_progress)
         scores = {} if exit_status else conclude(folder, config, trainer)
     return FinetuneResult(plan.task, folder.path, not exit_status, scores, exit_status)

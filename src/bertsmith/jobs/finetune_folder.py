@@ -95,7 +95,7 @@ class RunFolder:
     @property
     def name(self) -> str:
         """What the model is called."""
-        return self.title or self.path.name
+        return self.title or self.path.resolve().name
 
     @property
     def model(self) -> Path:
@@ -107,11 +107,9 @@ class RunFolder:
         """The log."""
         return self.path / "log.jsonl"
 
-    def settle(self, config: FinetuneConfig) -> None:
-        """Make the folder, or check that it holds a beginning of the same.
-
-        Raises ConfigError, naming what differs, where it does not.
-        """
+    def check(self, config: FinetuneConfig) -> None:
+        """Raise ConfigError, naming what differs, where the folder holds anything but a beginning
+        of the same."""
         saved = self.path / "config.toml"
         if saved.exists():
             before = validate(FinetuneConfig, read_toml(saved), saved)
@@ -132,8 +130,13 @@ class RunFolder:
                 where=self.path,
                 mend="give another --out",
             )
+
+    def settle(self, config: FinetuneConfig) -> None:
+        """Make the folder, or go on in it. Raises as `check` does."""
+        self.check(config)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(saved, config.to_toml())  # first: it says whose the rest is
+        # first: it says whose the rest is
+        write_text_atomically(self.path / "config.toml", config.to_toml())
         (self.path / "runs").mkdir(exist_ok=True)
 
     def finished(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
@@ -141,15 +144,20 @@ class RunFolder:
 
         Where the best model is gone, its run counts as not finished.
         """
-        found: dict[RunKey, dict[str, Any]] = {}
-        for key in config.runs():
-            path = self._result(key)
-            if path.is_file():
-                found[key] = json.loads(path.read_text("utf-8"))
+        found = self._results(config)
         best = best_run(self.task, list(found.values()))
         if best is not None and not (self.model / "config.json").is_file():
             del found[best["init"], best["seed"]]
         return found
+
+    def _results(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
+        """All that are there, the best model or not."""
+        paths = {key: self._result(key) for key in config.runs()}
+        return {
+            key: json.loads(path.read_text("utf-8"))
+            for key, path in paths.items()
+            if path.is_file()
+        }
 
     def save(self, key: RunKey, result: Mapping[str, Any]) -> None:
         """Keep a finished run's result."""
@@ -165,20 +173,21 @@ class RunFolder:
 
     def take_over(self, config: FinetuneConfig, key: RunKey) -> None:
         """Move what a finished run has left in its part here; the model, and what else it has
-        left, if it is the best.
+        left, if it is the best. It is not beside a better one whose model is gone, which is to be
+        made again.
 
         Interrupted anywhere, it can be done again.
         """
         part = self.part(key)
         result = json.loads(part._result(key).read_text("utf-8"))
-        found = {**self.finished(config), key: result}
+        found = {**self._results(config), key: result}
         if best_run(self.task, [found[k] for k in config.runs() if k in found]) is result:
+            if part.model.exists():  # first: see take_over_parts
+                shutil.rmtree(self.model, ignore_errors=True)
+                part.model.replace(self.model)
             for path in part.path.iterdir():
                 if path.is_file() and path != part.log:
                     path.replace(self.path / path.name)
-            if part.model.exists():
-                shutil.rmtree(self.model, ignore_errors=True)
-                part.model.replace(self.model)
         others = [r for r in self._logged() if (r.get("init"), r.get("seed")) != key]
         self._write_log([*others, *part._logged()])
         self.save(key, result)
