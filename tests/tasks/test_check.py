@@ -43,6 +43,38 @@ def test_rows_that_are_there_twice_and_labels_that_contradict() -> None:
     assert repeats(items[:2]) == []
 
 
+def test_many_labels_of_one_text_take_no_longer_than_as_many_texts() -> None:
+    class Label(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Label.compared += 1
+            return str.__eq__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = str.__hash__
+
+    count = 300
+    items = [Item(at, ("a",), frozenset({Label(at)})) for at in range(count)]
+    items.append(Item(count, ("a",), frozenset({Label(7)})))
+    duplicates, conflicts = repeats(items)
+    assert (lines(duplicates), conflicts.count) == ([[7, count]], 1)
+    assert Label.compared < 10 * count
+    Label.compared = 0
+    some = [Item(at, ("a",), frozenset({Label("x"), Label(at)})) for at in range(count)]
+    (only,) = repeats(some)
+    assert (only.kind, only.count) == ("duplicates", count - 1)
+    assert Label.compared < 10 * count
+
+
+def test_no_label_at_all_is_one_that_others_contradict(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\na\tx\na\t\na\t \nb\t\nb\t\nc\ty\n")
+    rows = multilabel.TASK.read(path).rows
+    duplicates, conflicts = repeats(multilabel.TASK.items(rows))
+    assert (lines(duplicates), lines(conflicts)) == ([[3, 4], [5, 6]], [[2, 3, 4]])
+    assert conflicts.places[0][1] == Place(3, "no label")
+
+
 def test_parts_of_a_pair_are_not_mixed_up() -> None:
     items = [Item(1, ("a", "b c")), Item(2, ("a b", "c")), Item(3, ("a", "b  c"))]
     (found,) = repeats(items)
@@ -101,7 +133,10 @@ def test_what_is_counted_and_compared(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "label": ["y", "x"]}\n{"text": "b", "label": []}\n')
     items = multilabel.TASK.items(multilabel.TASK.read(path).rows)
-    assert items == [Item(1, ("a",), frozenset({"x,y"}), ("y", "x")), Item(2, ("b",))]
+    assert items == [
+        Item(1, ("a",), frozenset({"x,y"}), ("y", "x")),
+        Item(2, ("b",), frozenset({"no label"})),
+    ]
     path.write_text('{"text": "a", "label": 2.50}\n')
     assert regress.TASK.items(regress.TASK.read(path).rows) == [Item(1, ("a",), frozenset({"2.5"}))]
 
@@ -199,6 +234,24 @@ def test_what_is_read_in_windows_is_not_cut(tmp_path: Path) -> None:
         data: Labelled[Any] = task.read(path)
         _, found = measure(task, data, task.items(data.rows), tokenizer, 12)
         assert [(one.kind, lines(one)) for one in found] == [(kind, where)]
+
+
+def test_unknown_tokens_are_a_share_of_all_options(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question": "one", "options": ["ζ", "two", "two", "two"], "label": 1}\n')
+    tokenizer, data = wordpiece(["one two"], 40), choice.TASK.read(path)
+    lengths, _ = measure(choice.TASK, data, choice.TASK.items(data.rows), tokenizer, 32)
+    assert (lengths.tokens.tolist(), lengths.unknown) == ([5], 1 / 20)
+
+
+def test_a_question_that_is_cut_is_told_though_all_of_it_would_fit(tmp_path: Path) -> None:
+    tokenizer = wordpiece(["one two three four", RIVER], 80)
+    path = tmp_path / "a.json"
+    data = qa.TASK.read(write_squad(path, ("Rhine", [asked("1", "one " * 9, ("Rhine", 0))])))
+    assert qa.TASK.encode(data.rows, tokenizer, 18).is_truncated == [True]
+    lengths, found = measure(qa.TASK, data, qa.TASK.items(data.rows), tokenizer, 18)
+    assert lengths.tokens.max() <= 18
+    assert [(one.kind, lines(one)) for one in found] == [("too long", [["1"]])]
 
 
 def test_a_long_question_is_cut_however_short_its_text_is(tmp_path: Path) -> None:

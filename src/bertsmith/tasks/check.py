@@ -41,11 +41,13 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
         groups.setdefault(_key(item.text), []).append(item)
     same, other = [], []
     for group in groups.values():
-        different = list({item.right: item for item in group}.values())
-        if any(a.contradicts(b) for a, b in combinations(different, 2)):
+        alike: dict[frozenset[str], list[Item]] = {}
+        for item in group:
+            alike.setdefault(item.right, []).append(item)
+        if _contradict([own[0] for own in alike.values()]):
             labels = _without_beginning([item.label for item in group])
             other.append(tuple(Place(i.at, x) for i, x in zip(group, labels, strict=True)))
-            parts = [[item for item in group if item.right == one.right] for one in different]
+            parts = list(alike.values())
         else:
             parts = [group]
         same += [tuple(Place(item.at) for item in part) for part in parts if len(part) > 1]
@@ -58,6 +60,15 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
         what = "texts have labels that contradict each other"
         found.append(Finding("conflicts", "warning", what, tuple(other), len(other)))
     return found
+
+
+def _contradict(items: Sequence[Item]) -> bool:
+    """Whether any two of them, of different labels, do. What all have in common is looked for
+    first, so that as many answers as one likes are no matter."""
+    labels = [item.right for item in items if item.right]
+    if len(labels) < 2 or frozenset.intersection(*labels):
+        return False
+    return any(a.contradicts(b) for a, b in combinations(items, 2))
 
 
 def _without_beginning(labels: Sequence[str]) -> list[str]:
@@ -136,6 +147,7 @@ def measure(
     """
     tokens: list[int] = []
     unknown: list[int] = []
+    total = 0  # of all options, where `tokens` has the longest
     is_cut: list[bool] = []  # whatever the limit is, such as a long question
     for begin in range(0, len(data.rows), BLOCK):
         block = task.encode(data.rows[begin : begin + BLOCK], tokenizer, WHOLE)
@@ -143,15 +155,18 @@ def measure(
         strange = [int((example.input_ids == tokenizer.unk_id).sum()) for example in block.examples]
         bounds = range(len(sizes) + 1) if block.groups is None else block.groups.tolist()
         is_cut += block.is_truncated
+        total += sum(sizes)
         tokens += [max(sizes[a:b]) for a, b in pairwise(bounds)]
         unknown += [sum(strange[a:b]) for a, b in pairwise(bounds)]
         on_rows(len(tokens))
     long = [row for row, count in enumerate(tokens) if count > max_length]
-    cut = task.encode([data.rows[row] for row in long], tokenizer, max_length).is_truncated
-    for row, own in zip(long, cut, strict=True):
+    near = [row for row, count in enumerate(tokens) if 2 * count > max_length]
+    # a question that is longer than half of them is cut though all of it would fit
+    cut = task.encode([data.rows[row] for row in near], tokenizer, max_length).is_truncated
+    for row, own in zip(near, cut, strict=True):
         is_cut[row] |= own
     places = [Place(item.at, f"{n} tokens") for item, n in zip(items, tokens, strict=True)]
-    share = sum(unknown) / max(1, sum(tokens))
+    share = sum(unknown) / max(1, total)
     lost = (place for place, own in zip(places, is_cut, strict=True) if own)
     read = (places[row] for row in long if not is_cut[row])
     strange_rows = (Place(items[row].at) for row, count in enumerate(unknown) if count)

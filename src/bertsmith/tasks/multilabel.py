@@ -24,11 +24,14 @@ from bertsmith.tasks.tables import TextRow, class_text
 from bertsmith.tasks.thresholds import Finder, label_thresholds
 from bertsmith.types import FloatArray
 
+NO_LABEL = "no label"
+
 
 def labels_text(value: Any, column: str, where: str) -> str:
     """The labels in a field, joined by commas. Raises DataError where it holds something else."""
     if not isinstance(value, list):
-        return "" if value == "" else ",".join(split(class_text(value, column, where)))
+        is_empty = isinstance(value, str) and not value.strip()
+        return "" if is_empty else ",".join(split(class_text(value, column, where)))
     labels = [class_text(item, column, where) for item in value]
     for label in labels:
         if "," in label:
@@ -138,6 +141,7 @@ TASK = SequenceTask(
     score_each=score_each,
     answer=answer,
     counted=split,
+    unlabelled=NO_LABEL,
     metrics=("macro_f1", "micro_f1"),
     chosen_by=("micro_f1",),
 )

@@ -137,6 +137,8 @@ class SequenceTask(Task[TextRow, Encoded]):
     """(logits (names,), names) -> "label", and "scores" by name where there are such."""
     counted: Callable[[str], Sequence[str]] = one_of
     """(a row's label) -> what there is a balance of; nothing where it is a number."""
+    unlabelled: str = ""
+    """What is right of a row whose label is empty, in words; empty: that it is not known."""
 
     def read(self, path: Path, columns: Columns | None = None) -> Labelled[TextRow]:
         """See Task."""
@@ -174,7 +176,7 @@ class SequenceTask(Task[TextRow, Encoded]):
             counted = tuple(self.counted(row.label)) if row.label else ()
             text = (row.text,) if row.pair is None else (row.text, row.pair)
             label = ",".join(sorted(counted)) or row.label
-            right = frozenset({label} if row.label else ())
+            right = frozenset({label or self.unlabelled} - {""})
             items.append(Item(row.line, text, right, counted))
         return items
 
