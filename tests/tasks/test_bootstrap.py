@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from bertsmith.tasks import choice, qa
+from bertsmith.tasks import choice, qa, tagging
 from bertsmith.tasks.bootstrap import interval_of_ratio, intervals, resample
 from bertsmith.tasks.choice_files import Choice
 from bertsmith.tasks.many_scores import (
@@ -19,9 +21,11 @@ from bertsmith.tasks.many_scores import (
     of_means,
     of_numbers,
     of_spans,
+    outermost,
 )
 from bertsmith.tasks.metrics import score_binary, score_classes, score_labels, score_numbers
 from bertsmith.tasks.schemes import spans_of
+from bertsmith.tasks.sentences import Sentence
 from bertsmith.tasks.span_scores import score_spans, span_counts
 from bertsmith.tasks.squad import Answer, Question
 from bertsmith.types import FloatArray, IntArray
@@ -185,3 +189,53 @@ def test_questions_on_a_text_are_drawn_together() -> None:
     assert ours.units == 4  # those without a text are each by themselves
     drawn = ours.scores(np.array([[1, 1, 1, 1], [0, 2, 1, 1], [4, 0, 0, 0]]))["accuracy"]
     assert drawn == pytest.approx([3 / 5, 3 / 6, 1])
+
+
+def test_texts_of_an_article_are_drawn_together() -> None:
+    words = "what is it anna bela carl dora emil buys bread"
+    tokenizer = wordpiece([words], 60)
+    names = ("anna", "bela", "carl", "dora", "anna")
+    questions = [
+        Question(str(row), "what is it", f"{name} buys bread", (Answer(name, 0),))
+        for row, name in enumerate(names)
+    ]
+
+    def units(*articles: str) -> int:
+        told = [replace(own, article=name) for own, name in zip(questions, articles, strict=True)]
+        data = qa.TASK.encode(told, tokenizer, 48, told)
+        outputs = np.zeros((sum(len(example.input_ids) for example in data.examples), 2))
+        model: Any = None
+        return qa.TASK.resampling(model, data, outputs).units
+
+    assert units("x", "x", "y", "z", "x") == 3
+    assert units("x", "x", "y", "z", "w") == 3  # a text that is there twice is of one article
+    assert units("x", "y", "", "", "x") == 4
+    assert units("x", "y", "y", "y", "x") == 4  # of two articles there are no intervals
+    assert units("", "", "", "", "") == 4
+    assert outermost((1, 1, 2, 3), "abcd") == (1, 1, 2, 3)
+
+
+@pytest.mark.parametrize("scheme", ["plain", "IOB2"])
+def test_sentences_of_a_document_are_drawn_together(scheme: str) -> None:
+    names = ["O", "B-X", "I-X"]
+    task = tagging.TASK.restored({"scheme": scheme}, names)
+    tags = [[1, 2], [0], [1], [0, 1], [0, 0]]
+    documents = (1, 1, 2, 3, 3)
+
+    def outcome(documents: tuple[int, ...]) -> Resampling:
+        rows = [
+            Sentence("", ("w",) * len(own), ((0, 1),) * len(own), (1,) * len(own), (), document)
+            for own, document in zip(tags, documents, strict=True)
+        ]
+        data = task.encode(rows, wordpiece(["w"], 20), 32, tags)
+        said = np.eye(3)[[1, 0, 1, 1, 0, 1, 0, 0]]
+        model: Any = SimpleNamespace(head=SimpleNamespace(crf=None))
+        return task.resampling(model, data, said)
+
+    together, apart = outcome(documents), outcome((0, 0, 0, 1, 1))
+    assert (together.units, apart.units) == (3, 5)
+    drawn = together.scores(np.array([[2, 0, 1], [1, 1, 1]]))
+    same = apart.scores(np.array([[2, 2, 0, 1, 1], [1, 1, 1, 1, 1]]))
+    assert {name: value.tolist() for name, value in drawn.items()} == {
+        name: value.tolist() for name, value in same.items()
+    }

@@ -51,6 +51,15 @@ def test_columns_the_last_or_another(tmp_path: Path) -> None:
     assert read(tmp_path / "a.tsv", tabs)[0].words == ("EU of ours", "rejects")
 
 
+def test_sentences_of_one_document(tmp_path: Path) -> None:
+    two = "a O\n\n" + CONLL + "-DOCSTART- -X- O O\nin NN I-NP O\n"
+    two = two.replace("a O\n", "a NN I-NP O\n")
+    assert [s.document for s in read(tmp_path / "a.conll", two)] == [0, 1, 1, 2]
+    word = "1\tw\t_\tX\t_\t_\t_\t_\t_\t_\n"
+    content = f"# x\n{word}\n# newdoc\n{word}\n{word}\n# newdoc id = 7\n# x\n{word}"
+    assert [s.document for s in read(tmp_path / "a.conllu", content)] == [0, 1, 1, 2]
+
+
 def test_conllu_words_and_their_places(tmp_path: Path) -> None:
     for name in ("a.conllu", "a.txt"):
         first, second = read(tmp_path / name, CONLLU)

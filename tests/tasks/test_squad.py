@@ -30,9 +30,21 @@ def test_questions_come_with_their_answers_in_the_order_of_the_file(tmp_path: Pa
     assert [question.id for question in questions] == ["1", "2", "3", "4"]
     assert questions[2].answers == (Answer("大阪", 3),)
     assert [question.is_impossible for question in questions] == [False, False, False, True]
-    assert read(path, labelled=False)[0] == Question("1", "How long?", RIVER, line=1)
+    assert read(path, labelled=False)[0] == Question("1", "How long?", RIVER, line=1, article="t")
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert read(tmp_path / "a.json.gz") == questions
+
+
+def test_which_article_a_question_is_on(tmp_path: Path) -> None:
+    paragraph = {"context": "c", "qas": [asked("1", "q")]}
+    other = {"context": "c", "qas": [asked("2", "q")]}
+    whole = {"data": [{"title": " Rhine ", "paragraphs": [paragraph]}, {"paragraphs": [other]}]}
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert [question.article for question in read(tmp_path / "a.json")] == ["Rhine", "data[1]"]
+    rows = [{"title": "Rhine"}, {"title": 3}, {}]
+    lines = [json.dumps({"question": "q", "context": "c", "answers": [], **row}) for row in rows]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert [question.article for question in read(tmp_path / "a.jsonl")] == ["Rhine", "", ""]
 
 
 def test_json_lines_and_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Sentences of words and their tags, out of CoNLL columns and CoNLL-U, or raw text.
 
     columns   a word a line, its fields apart by tabs or spaces, an empty line after a sentence
-              (CoNLL-2000, -2002, -2003); lines of -DOCSTART- are left out
+              (CoNLL-2000, -2002, -2003); a line of -DOCSTART- begins a document
     CoNLL-U   see `bertsmith.tasks.conllu`
     .txt      to be tagged: a text a line; .jsonl: {"text": ...} a line
 
@@ -141,12 +141,13 @@ def _read_columns(lines: Lines, columns: Columns, name: str) -> Iterator[Sentenc
     assert columns.text is not None
     word, tag = int(columns.text) - 1, int(columns.label) - 1 if columns.label else None
     rows: list[tuple[int, list[str]]] = []
-    count = first = 0
+    count = first = document = 0
     for number, line in chain(lines, [(0, "")]):
         if not _is_word(line):
             if rows:
-                yield _joined(rows, word, tag)
+                yield _joined(rows, word, tag, document)
             rows = []
+            document += line.startswith(DOCUMENT)
             continue
         fields = _fields(line)
         if not count:
@@ -167,9 +168,12 @@ def _read_columns(lines: Lines, columns: Columns, name: str) -> Iterator[Sentenc
         rows.append((number, fields))
 
 
-def _joined(rows: list[tuple[int, list[str]]], word: int, tag: int | None) -> Sentence:
+def _joined(
+    rows: list[tuple[int, list[str]]], word: int, tag: int | None, document: int
+) -> Sentence:
     """Words with spaces between."""
     words = tuple(fields[word] for _, fields in rows)
     tags = () if tag is None else tuple(fields[tag].strip() for _, fields in rows)
     text, offsets = spaced(words, [True] * len(words))
-    return Sentence(text, words, offsets, tuple(number for number, _ in rows), tags)
+    lines = tuple(number for number, _ in rows)
+    return Sentence(text, words, offsets, lines, tags, document)

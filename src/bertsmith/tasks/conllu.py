@@ -1,7 +1,8 @@
 """CoNLL-U (universaldependencies.org/format): the syntactic words, and where they are in the text.
 
 Words of one token (1-2) are looked for in it; empty nodes (8.1) are left out. The text is that
-of the comment, or, where there is none, the words with spaces but for SpaceAfter=No.
+of the comment, or, where there is none, the words with spaces but for SpaceAfter=No. A comment
+`newdoc` begins a document.
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ def read_conllu(lines: Lines, columns: Columns, name: str) -> Iterator[Sentence]
     assert columns.text is not None
     word = FIELDS.index(columns.text)
     tag = FIELDS.index(columns.label) if columns.label else None
-    block = _Block()
+    block, document = _Block(), 0
     for number, line in chain(lines, [(0, "")]):
         where = f"{name}:{number}"
         if not line.strip():
             if block.rows:
-                yield block.sentence(word, tag)
+                yield block.sentence(word, tag, document)
             block = _Block()
         elif line.startswith("#"):
             key, _, value = line[1:].partition("=")
             if key.strip() == "text":
                 block.text = value.strip()
+            document += line[1:].split()[:1] == ["newdoc"]
         else:
             fields = line.split("\t")
             if len(fields) != len(FIELDS):
@@ -58,7 +60,7 @@ class _Block:
     def add(self, number: int, fields: list[str], word: int, tag: int | None, where: str) -> None:
         if "." in fields[0]:
             return
-        has_space = "SpaceAfter=No" not in fields[-1]
+        has_space = "SpaceAfter=No" not in fields[-1].split("|")
         begin, _, end = fields[0].partition("-")
         if not _is_number(begin) or (end and not _is_number(end)):
             raise DataError(
@@ -86,7 +88,7 @@ class _Block:
         self._spaces.setdefault(int(begin), has_space and int(begin) > self._inside)
         self.rows.append((number, fields))
 
-    def sentence(self, word: int, tag: int | None) -> Sentence:
+    def sentence(self, word: int, tag: int | None, document: int) -> Sentence:
         words = tuple(fields[word] for _, fields in self.rows)
         tags = () if tag is None else tuple(fields[tag] for _, fields in self.rows)
         surface = self._surface(words)
@@ -98,7 +100,8 @@ class _Block:
             offsets += [(begin, end)] if len(own) == 1 else _inside(form, own, begin, end)
         if self.text and text != self.text:
             text, offsets = _aligned(self.text, text, offsets)
-        return Sentence(text, words, tuple(offsets), tuple(n for n, _ in self.rows), tags)
+        lines = tuple(n for n, _ in self.rows)
+        return Sentence(text, words, tuple(offsets), lines, tags, document)
 
     def _surface(self, words: tuple[str, ...]) -> list[tuple[str, tuple[str, ...], bool]]:
         """Tokens: as they read, their words, and whether a space follows."""

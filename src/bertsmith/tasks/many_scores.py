@@ -1,9 +1,9 @@
 """The scores of `metrics`, `span_scores` and so on for many choices of examples at once.
 
 A `Resampling` is what `bertsmith.tasks.bootstrap` asks of a task: N units that are drawn
-independently (texts, sentences, texts with all their questions) and each metric as a function of
-how often each is drawn. Nearly all metrics are functions of sums over the units, so that a resample
-costs one row of a matrix product.
+independently (texts, documents, articles with all their questions) and each metric as a function
+of how often each is drawn. Nearly all metrics are functions of sums over the units, so that a
+resample costs one row of a matrix product.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from bertsmith.types import FloatArray, IntArray
 
 Scores = dict[str, FloatArray]
 """Each metric, (R,)."""
+FEWEST_GROUPS = 3
+"""Of which intervals are better made than of their parts (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,21 @@ def of_sums(
     return Resampling(values_NC.shape[0], lambda weights_RN: scores((values_NC.T @ weights_RN.T).T))
 
 
+def outermost(larger: Sequence[Hashable], smaller: Sequence[Hashable]) -> Sequence[Hashable]:
+    """What to draw whole: the `larger` groups that rows belong to, such as articles, or, where
+    there are fewer than FEWEST_GROUPS, the `smaller` ones."""
+    return larger if len(set(larger)) >= FEWEST_GROUPS else smaller
+
+
+def added_up(
+    values_NC: FloatArray | csr_matrix, groups: Sequence[Hashable]
+) -> FloatArray | csr_matrix:
+    """(groups, C) the sums over the rows of each group; `groups` names the one of each row."""
+    numbers: dict[Hashable, int] = {}
+    places = np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
+    return one_hot(places, len(numbers)).T @ values_NC
+
+
 def of_means(
     values: Mapping[str, FloatArray], groups: Sequence[Hashable] | None = None
 ) -> Resampling:
@@ -46,9 +63,7 @@ def of_means(
     """
     counted = np.stack([*values.values(), np.ones(len(next(iter(values.values()))))], axis=1)
     if groups is not None:
-        numbers: dict[Hashable, int] = {}
-        places = np.array([numbers.setdefault(group, len(numbers)) for group in groups])
-        counted = one_hot(places, len(numbers)).T @ counted
+        counted = added_up(counted, groups)
     return of_sums(
         counted, lambda sums: {name: sums[:, at] / sums[:, -1] for at, name in enumerate(values)}
     )

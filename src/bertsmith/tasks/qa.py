@@ -23,7 +23,7 @@ from bertsmith.nn.losses import span_loss
 from bertsmith.nn.models import HeadedEncoder, SpanModel
 from bertsmith.tasks.base import Objective, Prediction, Setting, Task
 from bertsmith.tasks.findings import Finding, Item, Place, single
-from bertsmith.tasks.many_scores import Resampling, of_means
+from bertsmith.tasks.many_scores import Resampling, of_means, outermost
 from bertsmith.tasks.metrics import ClassScores
 from bertsmith.tasks.mistakes import FILE, table_text
 from bertsmith.tasks.records import STDIN_NAME
@@ -265,12 +265,17 @@ class QuestionTask(Task[Question, EncodedQuestions]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
     ) -> Resampling:
-        """By contexts. A threshold that is tuned on their questions is the one of all of them."""
+        """By articles, or by contexts where these are of none. A threshold that is tuned on their
+        questions is the one of all of them."""
         metrics = self.assess(model, data, outputs)
         predictions = self.tuned(metrics).predictions(model, data.questions, data, outputs, ())
         scores = self._scores(predictions)
         values = {m: np.array([getattr(s, m) for s in scores]) for m in self.metrics}
-        return of_means(values, [question.context for question in data.questions])
+        contexts = [question.context for question in data.questions]
+        articles: dict[str, str] = {}  # of a context that is there twice, the first
+        for question in data.questions:
+            articles.setdefault(question.context, question.article or question.context)
+        return of_means(values, outermost([articles[own] for own in contexts], contexts))
 
     def _scores(self, predictions: Sequence[AnswerPrediction]) -> list[Score]:
         """Of each answer, by the rules of the questions' set."""
@@ -407,7 +412,7 @@ TASK = QuestionTask(
     name="qa",
     product="model that answers questions on a text",
     unit="questions",
-    drawn="texts with all their questions",
+    drawn="articles, or texts where a file tells of none, with all their questions",
     method="All weights are trained, with a vector for an answer's start and one for its end.",
     metrics=("exact", "f1"),
     chosen_by=("f1",),

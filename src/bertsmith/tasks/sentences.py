@@ -16,6 +16,8 @@ class Sentence:
     offsets: tuple[tuple[int, int], ...]  # (begin, end) of each word
     lines: tuple[int, ...]  # of each word in its file
     tags: tuple[str, ...] = ()
+    document: int = 0
+    """Which of its file's it is in, counted from 1; 0 where the file marks none before it."""
 
     @property
     def line(self) -> int:

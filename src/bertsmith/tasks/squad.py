@@ -2,8 +2,8 @@
 
     .json     {"data": [{"paragraphs": [{"context": ..., "qas": [{"id", "question", "answers":
               [{"text", "answer_start"}], "is_impossible"}]}]}]}: SQuAD 1.1 and 2.0, DRCD, XQuAD
-    .jsonl    {"question", "context", "id", "answers", "is_impossible"} a line; answers as above,
-              or as {"text": [...], "answer_start": [...]}
+    .jsonl    {"question", "context", "id", "title", "answers", "is_impossible"} a line; answers as
+              above, or as {"text": [...], "answer_start": [...]}
 
 `answer_start` counts characters (code points). Where a text does not stand at its place, the
 nearest place where it does is taken, and counted; where it stands nowhere, a question is refused
@@ -66,6 +66,8 @@ class Question:
     lost: int = 0
     """Answers that stand nowhere in the context; their start is -1."""
     line: int = 0
+    article: str = ""
+    """Its title, or its place in the file: what hangs together; empty where none is told."""
 
 
 def read_questions(path: Path | None, *, labelled: bool) -> Iterator[Question]:
@@ -151,7 +153,8 @@ def _of_lines(lines: Lines, name: str, labelled: bool) -> Iterator[_Placed]:
         where = f"{name}:{number}"
         context = _text(record, "context", where)
         record.setdefault("id", str(number))
-        yield where, "", replace(_question(record, context, where, "", labelled), line=number)
+        question = _question(record, context, where, "", labelled)
+        yield where, "", replace(question, line=number, article=_title(record))
 
 
 def _of_json(content: Any, name: str, labelled: bool) -> Iterator[_Placed]:
@@ -160,7 +163,8 @@ def _of_json(content: Any, name: str, labelled: bool) -> Iterator[_Placed]:
     count = 0
     for a, article in enumerate(_list(content, "data", name, "")):
         path = f"data[{a}]"
-        for p, paragraph in enumerate(_list(_table(article, name, path), "paragraphs", name, path)):
+        title = _title(_table(article, name, path)) or path
+        for p, paragraph in enumerate(_list(article, "paragraphs", name, path)):
             at = f"{path}.paragraphs[{p}]"
             context = _text(_table(paragraph, name, at), "context", name, at)
             for q, asked in enumerate(_list(paragraph, "qas", name, at)):
@@ -170,7 +174,7 @@ def _of_json(content: Any, name: str, labelled: bool) -> Iterator[_Placed]:
                     raise _lacks(question, "id", name, here)
                 count += 1
                 read = _question(question, context, name, here, labelled)
-                yield name, here, replace(read, line=count)
+                yield name, here, replace(read, line=count, article=title)
 
 
 def _question(
@@ -213,6 +217,12 @@ def _question(
         moved=sum(now.start not in (-1, was.start) for was, now in zip(given, placed, strict=True)),
         lost=sum(answer.start < 0 for answer in placed),
     )
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    """An article's; empty where it has none."""
+    title = record.get("title")
+    return title.strip() if isinstance(title, str) else ""
 
 
 def _answers(value: Any, name: str, at: str, own: str) -> Iterator[Answer]:

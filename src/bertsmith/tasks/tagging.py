@@ -35,11 +35,12 @@ from bertsmith.tasks.fit import EVALUATION_TOKENS
 from bertsmith.tasks.labels import in_order, require_known
 from bertsmith.tasks.many_scores import (
     Resampling,
+    added_up,
     class_scores,
     class_tables,
     of_spans,
     of_sums,
-    one_hot,
+    outermost,
 )
 from bertsmith.tasks.metrics import ClassScores, Metrics, score_classes, score_each_class
 from bertsmith.tasks.mistakes import FILE
@@ -304,15 +305,18 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedSentences, outputs: FloatArray
     ) -> Resampling:
-        """By sentences, whose words hang together."""
+        """By documents, whose sentences speak of the same, or, where none are marked, by sentences,
+        whose words hang together."""
         assert data.tags is not None
         predicted = self.decode(model, data.lengths, outputs)
+        documents = [sentence.document for sentence in data.sentences]
+        units = np.array(outermost(documents, range(len(documents))))
         if self.scheme != "plain":
-            return of_spans(*span_counts(data.tags, predicted, data.lengths, self.names))
+            counts = span_counts(data.tags, predicted, data.lengths, self.names)
+            return of_spans(*added_up(np.stack(counts, axis=1), units.tolist()).T)
         tables = class_tables(data.tags, predicted, len(self.names))
-        places = np.repeat(np.arange(len(data.lengths)), data.lengths)
-        by_sentence = one_hot(places, len(data.lengths)).T @ tables
-        return of_sums(by_sentence, lambda sums: class_scores(*np.split(sums, 3, axis=1)))
+        by_unit = added_up(tables, np.repeat(units, data.lengths).tolist())
+        return of_sums(by_unit, lambda sums: class_scores(*np.split(sums, 3, axis=1)))
 
     def assess_each(
         self,
@@ -437,6 +441,7 @@ TASK = TaggingTask(
     name="tag",
     product="tagger",
     unit="sentences",
+    drawn="documents, or sentences where a file marks none",
     metrics=SPAN_METRICS,
     chosen_by=("f1",),
     method=_method(False),
