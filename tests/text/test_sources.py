@@ -7,12 +7,14 @@ import json
 import lzma
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from bertsmith.errors import ConfigError, DataError
+from bertsmith.text import json_values, lines
 from bertsmith.text.docstrings import _docs_in, docstrings
 from bertsmith.text.lines import MAX_LINE_BYTES
 from bertsmith.text.sources import (
@@ -95,6 +97,29 @@ def test_a_cut_archive_is_named(tmp_path: Path, suffix: str) -> None:
         ("a.jsonl", b'{"text": null}\n', r'the "text" of this record is null, no string; write'),
         ("a.jsonl", b'["text"]\n', r"a\.jsonl:1: no \"text\""),
         ("a.jsonl", b'{"text": "\\ud800 half"}\n', r"a\.jsonl:1: half a surrogate"),
+        ("a.ndjson", b'{"text": "a"}\n7\n', r'a\.ndjson:2: no "text" in this record; write'),
+        ("a.json", b'[{"text": "a"}', r"a\.json:1: not JSON \(it ends after record 1 of the array"),
+        ("a.json", b'[{"text": "a"}\n{"text"', r"a\.json:2: not JSON \('{' after record 1 of"),
+        ("a.json", b'["a"]\n["b"]', r"a\.json:2: not JSON \(more text after the end"),
+        ("a.json", b'["a",\n\n]', r"a\.json:3: record 2 is not JSON \(Expecting value\); write"),
+        ("a.json", b'["a",\n\n"b', r"a\.json:3: record 2 is not JSON \(Unterminated"),
+        ("a.json", b'["a",\n"l\xe9on"]', r"a\.json:2: not UTF-8 \(0xe9\); turn"),
+        ("a.json", b'["a",\n"\0"]', r"a\.json:2: a binary file"),
+        (
+            "a.json",
+            b'{"data":\n[]}',
+            r"a\.json:1: no \"text\" in record 1; it has 'data'; .* leave",
+        ),
+        ("a.json", b'["a",\n{"text": 1}]', r'a\.json:2: the "text" of record 2 is 1, no string'),
+        ("a.json", b'["a", "\\ud800 half"]', r"a\.json:1: half a surrogate"),
+        ("a.json", b"[" * 99_999, r"a\.json:1: record 1 is not JSON \(.*recursion"),
+        ("a.json.gz", gzip.compress(b'["a"]')[:-4], r"a\.json\.gz:1: the compressed file is cut"),
+        ("a.csv", b"a,Text\n", r"a\.csv:1: no column \"text\"; there are: 'a', 'Text'; call"),
+        ("a.csv", b"text,text\n", r'a\.csv:1: 2 columns are named "text"; rename'),
+        ("a.csv", b"text,n\na,1\nb, c,2\n", r"a\.csv:3: 3 fields, where the first line has 2; p"),
+        ("a.csv", b'text,n\na,1\n"b,2\n', r"a\.csv:3: not CSV \(unexpected end of data\); close"),
+        ("a.tsv", b"text\tn\na\tb\tc\n", r"a\.tsv:2: 3 fields, .*; take tabs out"),
+        ("a.parquet.gz", b"", r"a\.parquet\.gz: a \.parquet is compressed inside.*; unpack it"),
         ("a.txt", b"x" * (MAX_LINE_BYTES + 1), r"a\.txt:1: a line longer than 16 MiB"),
         ("a.gz", b"no archive", r"a\.gz:1: the compressed file"),
     ],
@@ -106,6 +131,70 @@ def test_bad_files_are_refused_in_one_line(
     with pytest.raises(DataError, match=message) as caught:
         texts(path)
     assert "\n" not in str(caught.value)
+
+
+ROWS = [{"text": "One, of more.\nTwo.", "title": "a"}, {"text": " "}, {"text": 'A "third" é'}]
+AS_FILES = {
+    "a.jsonl": "\n".join(json.dumps(row) for row in ROWS),
+    "a.ndjson": '"One, of more.\\nTwo."\n\n' + json.dumps(ROWS[2]),
+    "a.json": json.dumps(ROWS),
+    "b.json": json.dumps(ROWS, indent=2, ensure_ascii=False) + "\n",
+    "c.json": "\n".join(json.dumps(row) for row in ROWS),
+    "d.json": "\ufeff" + "".join(json.dumps(row, indent=1) for row in ROWS),
+    "e.json": json.dumps([row["text"] for row in ROWS]),
+    "a.csv": 'title,text\na,"One, of more.\nTwo."\n, \n,"A ""third"" é"\n',
+    "b.csv": '\ufefftext;n\r\n"One, of more.\r\nTwo.";1\r\n"A ""third"" é";2\r\n',
+}
+
+
+@pytest.mark.parametrize("name", AS_FILES)
+def test_records_are_documents_however_they_are_written(tmp_path: Path, name: str) -> None:
+    raw = AS_FILES[name].encode()
+    paths = [write(tmp_path / name, raw), write(tmp_path / f"{name}.gz", gzip.compress(raw))]
+    assert [texts(path) for path in paths] == [["One, of more.\nTwo.", 'A "third" é']] * 2
+    assert DocumentReader([tmp_path]).paths == paths
+
+
+def test_quotes_are_text_in_a_tsv(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv.zst", zstandard.compress(b'n\ttext\n1\tSay "so\n2\t\n'))
+    reader = DocumentReader([path])
+    assert [document.text for document in reader] == ['Say "so']
+    assert [(one.layout, one.documents) for one in reader.summaries] == [("tsv", 1)]
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 64])
+def test_json_does_not_depend_on_where_it_is_cut_for_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """A one-line array of records longer than what is read at once."""
+    monkeypatch.setattr(lines, "_READ_BYTES", block)
+    rows = [{"text": f"Text \u2028 {i} \ufeff \\ 😀", "n": -1.5e10} for i in range(30)]
+    for ascii_only in (True, False):
+        path = write(tmp_path / "a.json", json.dumps(rows, ensure_ascii=ascii_only))
+        assert texts(path) == [row["text"] for row in rows]
+
+
+def test_a_long_value_is_refused_and_a_long_file_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "_READ_BYTES", 32)
+    monkeypatch.setattr(json_values, "MOST_CHARS", 100)
+    most = json.dumps({"text": "x" * 88})
+    assert texts(write(tmp_path / "a.json", f"[{', '.join([most] * 9)}]")) == ["x" * 88] * 9
+    for longer in (json.dumps({"text": "x" * 89}), '{"text": "' + "x" * 200):
+        with pytest.raises(DataError, match=r"a\.json:2: record 2 is longer than"):
+            texts(write(tmp_path / "a.json", f"[{most},\n{longer}"))
+
+
+def test_what_is_wrong_early_in_a_long_file_is_told_there(tmp_path: Path) -> None:
+    """Not after it has been read to the longest record there may be."""
+    rest = ", " + json.dumps({"text": "x" * 2**19}) + "]"
+    for wrong in ("{'text': 1}", '{"text": "a" "b"}', '{"text": "\\q"}'):
+        path = write(tmp_path / "a.json", f'[{{"text": "a"}},\n{wrong}{rest}')
+        reader = DocumentReader([path])
+        with pytest.raises(DataError, match=r"a\.json:2: record 2 is not JSON \("):
+            list(reader)
+        assert reader.bytes_read < 2**19
 
 
 def test_a_long_window_is_not_damage(tmp_path: Path) -> None:
@@ -145,7 +234,7 @@ def test_a_missing_path_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
         expand_paths([tmp_path / "none" / "a.txt"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no \.txt or \.jsonl"):
+    with pytest.raises(DataError, match=r"no \.txt, \.jsonl, .* or \.parquet file"):
         expand_paths([tmp_path / "empty"])
 
 
@@ -177,6 +266,57 @@ def test_empty_files_among_others_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text(" \n")
     with pytest.raises(DataError, match=r"a\.txt: no text, nor in any other; name files"):
         list(reader)
+
+
+needs_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")
+
+
+def parquet(path: Path, columns: dict[str, list[object]], rows: int = 1000) -> Path:
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    write_table(pyarrow.table(columns), path, row_group_size=rows)
+    return path
+
+
+@needs_pyarrow
+def test_rows_of_parquet_are_documents(tmp_path: Path) -> None:
+    given = [f"Text {i}." for i in range(150)]
+    path = parquet(tmp_path / "a.parquet", {"n": [*range(150)], "text": [*given]}, 40)
+    reader = DocumentReader([tmp_path])
+    assert [document.text for document in reader] == given
+    size = path.stat().st_size
+    assert reader.bytes_read == size
+    assert [(one.layout, one.documents, one.size) for one in reader.summaries] == [
+        ("parquet", 150, size)
+    ]
+    assert reader.summaries[0].sha256 == lines.file_sha256(path)
+
+
+@needs_pyarrow
+def test_parquet_without_texts_is_refused_in_one_line(tmp_path: Path) -> None:
+    for columns, message in (
+        ({"n": [1]}, r"a\.parquet: no column \"text\"; there are: 'n'; call"),
+        ({"text": [1]}, 'a.parquet: the column "text" holds int64, no strings; write'),
+        ({"text": ["a", None]}, 'a.parquet: the "text" of row 2 is null, no string; leave'),
+    ):
+        path = parquet(tmp_path / "a.parquet", columns)
+        with pytest.raises(DataError, match=message):
+            texts(path)
+    whole = path.read_bytes()
+    for content in (b"", b"no table", whole[:-9], whole[:20] + b"\xff" * 20 + whole[40:]):
+        with pytest.raises(DataError, match=r"a\.parquet: no \.parquet, or a damaged one \("):
+            texts(write(path, content))
+
+
+def test_what_reads_parquet_is_named_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is read."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = write(tmp_path / "a.parquet", "")
+    with pytest.raises(ConfigError, match=r"pyarrow, which reads it, is not inst.*; pip install"):
+        DocumentReader([path])
 
 
 def test_docstrings_that_are_added_by_a_call(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ TEXT = click.option(
     multiple=True,
     required=True,
     metavar="PATH...",
-    help="Text files, folders or globs: .txt and .jsonl, also as .gz, .xz, .zst.",
+    help="Text files, folders or globs: .txt, .jsonl, .ndjson, .json, .csv, .tsv, also as .gz, .xz "
+    'or .zst; .parquet. The text of a record is called "text".',
 )
 LAYOUT = click.option(
     "--layout",

@@ -11,7 +11,6 @@ every problem is a DataError with file and line.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from bertsmith.errors import DataError
+from bertsmith.text.delimited import Separated, delimited_rows, named_fields
 from bertsmith.text.lines import (
-    MAX_LINE_BYTES,
     HashedFile,
     decoded,
     decompressed,
@@ -41,10 +40,6 @@ MAX_TEXT_BYTES = 1 << 30
 """Of a file that is read whole."""
 STDIN_NAME = "standard input"
 """What errors call it."""
-_RAGGED = {
-    "tsv": "take tabs out of the text",
-    "csv": "put double quotes around a text that holds the separator",
-}
 
 
 def table_kind(path: Path) -> TableKind:
@@ -123,13 +118,10 @@ def read_records(
 
     `name` is what errors call the file. Raises DataError where it is empty.
     """
-    match kind:
-        case "jsonl":
-            return _json_records(lines, name)
-        case "tsv":
-            rows = _tsv_rows(lines)
-        case _:
-            rows = _csv_rows(lines, name)
+    if kind == "jsonl":
+        return _json_records(lines, name)
+    separated: Separated = "tsv" if kind == "tsv" else "csv"
+    rows = delimited_rows(lines, name, separated)
     first = next(rows, None)
     if first is None:
         raise DataError("empty", where=name, mend="give a table with a header and rows")
@@ -138,53 +130,7 @@ def read_records(
     else:
         names = [str(number) for number in range(1, len(first[1]) + 1)]
         rows = chain([first], rows)
-    return names, _named(rows, names, name, _RAGGED[kind])
-
-
-def _named(
-    rows: Iterator[tuple[int, list[str]]], names: list[str], name: str, mend: str
-) -> Iterator[Record]:
-    for line, fields in rows:
-        if len(fields) != len(names):
-            raise DataError(
-                f"{len(fields)} fields, where the first line has {len(names)}",
-                where=f"{name}:{line}",
-                mend=mend,
-            )
-        yield line, dict(zip(names, fields, strict=True))
-
-
-def _tsv_rows(lines: Lines) -> Iterator[tuple[int, list[str]]]:
-    return ((number, line.split("\t")) for number, line in lines if line)
-
-
-def _csv_rows(lines: Lines, name: str) -> Iterator[tuple[int, list[str]]]:
-    """(first line of the row, its fields); a field may span lines."""
-    head = next(lines, None)
-    if head is None:
-        return
-    delimiter = next((mark for mark in ",;\t" if mark in head[1]), ",")
-    text = (line + "\n" for _, line in chain([head], lines))
-    csv.field_size_limit(MAX_LINE_BYTES)  # the process's: a reader has none of its own
-    rows = csv.reader(text, delimiter=delimiter, strict=True)
-    while True:
-        begin = rows.line_num + 1
-        try:
-            fields = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            what = f"not CSV ({error})"
-            mend = "close the quote that this row opens, and double the quotes inside a field"
-            if "new-line character" in str(error):
-                what = "a carriage return inside of a field"
-                mend = "take it out, or put double quotes around the field"
-            elif "field limit" in str(error):
-                what = f"a field of more than {MAX_LINE_BYTES:,} characters"
-                mend = "shorten the text, or close the quote that this row opens"
-            raise DataError(what, where=f"{name}:{begin}", mend=mend) from None
-        if fields:
-            yield begin, fields
+    return names, named_fields(rows, names, name, separated)
 
 
 def _json_records(lines: Lines, name: str) -> tuple[list[str], Iterator[Record]]:

@@ -6,6 +6,7 @@ names the file and the line.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -161,6 +162,32 @@ def read_bytes(stream: BinaryIO, most: int, path: Path) -> bytes:
         raise _damaged(error, path) from None
 
 
+def read_blocks(stream: BinaryIO, path: Path) -> Iterator[str]:
+    """The text of a stream in pieces that are not empty, decoded as UTF-8; a BOM is dropped.
+
+    Raises DataError for a NUL byte, bad UTF-8, a damaged archive.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    line, is_over = 1, False
+    while not is_over:
+        try:
+            content = stream.read(_READ_BYTES)
+        except _DAMAGE as error:
+            raise _damaged(error, f"{path}:{line}") from None
+        is_over = not content
+        if b"\0" in content:
+            raise _binary(f"{path}:{line + content[: content.index(0)].count(10)}")
+        try:
+            text = decoder.decode(content, final=is_over)
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            place = f"{path}:{line + before.count(10)}"
+            raise _no_utf8(f"0x{error.object[error.start]:02x}", place) from None
+        line += text.count("\n")
+        if text:
+            yield text
+
+
 def _damaged(error: Exception, where: str | Path) -> DataError:
     if "too much memory" in str(error):  # zstd's own limit
         return DataError(
@@ -181,22 +208,29 @@ def decoded(content: bytes, path: Path, line: int = 1) -> str:
     Raises DataError for a NUL byte and for bad UTF-8.
     """
     if b"\0" in content:
-        raise DataError(
-            "a binary file, not text (NUL bytes)",
-            where=f"{path}:{line + content[: content.index(0)].count(10)}",
-            mend="give text in UTF-8; other encodings can be turned with iconv",
-        )
+        raise _binary(f"{path}:{line + content[: content.index(0)].count(10)}")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         begin = content.rfind(b"\n", 0, error.start) + 1
         place, value = error.start - begin + 1, content[error.start]
-        raise DataError(
-            f"not UTF-8 (byte {place} of the line is 0x{value:02x})",
-            where=f"{path}:{line + content[: error.start].count(10)}",
-            mend="turn the file into UTF-8, for example with iconv",
-        ) from None
+        at = f"{path}:{line + content[: error.start].count(10)}"
+        raise _no_utf8(f"byte {place} of the line is 0x{value:02x}", at) from None
     return text.removeprefix("\ufeff") if line == 1 else text
+
+
+def _binary(where: str) -> DataError:
+    return DataError(
+        "a binary file, not text (NUL bytes)",
+        where=where,
+        mend="give text in UTF-8; other encodings can be turned with iconv",
+    )
+
+
+def _no_utf8(how: str, where: str) -> DataError:
+    return DataError(
+        f"not UTF-8 ({how})", where=where, mend="turn the file into UTF-8, for example with iconv"
+    )
 
 
 def listed(names: Iterable[str]) -> str:

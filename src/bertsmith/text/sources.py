@@ -1,31 +1,27 @@
-"""Documents out of files, one at a time: .txt and .jsonl, plain or compressed.
+"""Documents out of files, one at a time: text, or records with a text; plain or compressed.
 
 A text file is laid out in one of three ways (`Layout`); `auto` looks at its first part.
 Nothing is held but one document, and one of a text file that is longer than MAX_DOCUMENT_CHARS
-(a whole library in one file) is cut into several at a line's end.
+(a whole library in one file) is cut into several at a line's end. Records (.jsonl, .ndjson, .json,
+.csv, .tsv, .parquet) are a document each; see `record_files`.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.text.clean import split_sentences
 from bertsmith.text.docstrings import docstrings
-from bertsmith.text.lines import (
-    HashedFile,
-    decompressed,
-    listed,
-    read_lines,
-    require_unicode,
-    text_suffix,
-)
+from bertsmith.text.lines import HashedFile, decompressed, read_lines, text_suffix
+from bertsmith.text.parquet import ParquetFile, require_readable
+from bertsmith.text.record_files import KINDS, TextRecord, record_kind, text_records
 
 Layout = Literal["auto", "file", "blank", "lines"]
 """How a .txt holds documents.
@@ -37,7 +33,8 @@ Layout = Literal["auto", "file", "blank", "lines"]
 """
 
 MAX_DOCUMENT_CHARS = 4 * 2**20
-SUFFIXES = (".txt", ".jsonl")
+SUFFIXES = (".txt", *KINDS)
+"""Of the files that are read in a folder; any other that is named is read as a .txt is."""
 _SAMPLE_CHARS = 2**18
 _SENTENCE_ENDS = tuple(".!?…:;\"'”’)]。！？」』）؟۔।")
 
@@ -79,8 +76,9 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = [p for p in path.rglob("*") if p.is_file() and text_suffix(p) in SUFFIXES]
             if not inside:
+                kinds = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
                 raise DataError(
-                    "no .txt or .jsonl file in this folder", where=path, mend="name the files"
+                    f"no {kinds} file in this folder", where=path, mend="name the files"
                 )
             found.update(inside)
         elif path.is_file():
@@ -135,6 +133,9 @@ class DocumentReader:
                 f"no layout {layout!r}", mend=f"choose from {', '.join(get_args(Layout))}"
             )
         self.paths = expand_paths(paths)
+        for path in self.paths:
+            if record_kind(path) == "parquet":
+                require_readable(path)
         self.layout: Layout = layout
         self.total_bytes = sum(path.stat().st_size for path in self.paths)
         self.summaries: list[FileSummary] = []
@@ -145,7 +146,7 @@ class DocumentReader:
         """Bytes on disk that have been read in the present round."""
         return self._before + (self._raw.bytes_read if self._raw else 0)
 
-    _raw: HashedFile | None
+    _raw: HashedFile | ParquetFile | None
 
     def __iter__(self) -> Iterator[Document]:
         """Raises DataError, with file and line, for anything that is not text, and where no file
@@ -161,14 +162,17 @@ class DocumentReader:
             )
 
     def _file(self, path: Path) -> Iterator[Document]:
-        count = 0
-        with HashedFile(path) as raw:
+        count, kind = 0, record_kind(path)
+        layout: str = kind or self.layout
+        with closing(ParquetFile(path) if kind == "parquet" else HashedFile(path)) as raw:
             self._raw = raw
-            stream = decompressed(raw, path)
-            lines = read_lines(stream, path)
-            if text_suffix(path) == ".jsonl":
-                layout, documents = "jsonl", _jsonl_documents(lines, path)
+            if isinstance(raw, ParquetFile):
+                documents = _record_documents(raw.records(), path)
+            elif kind is not None:
+                records = text_records(decompressed(raw, path), path, kind)
+                documents = _record_documents(records, path)
             else:
+                lines = read_lines(decompressed(raw, path), path)
                 layout, documents = _text_documents(lines, path, self.layout)
             for document in documents:
                 count += 1
@@ -208,32 +212,10 @@ def python_docs() -> Iterator[Document]:
         yield Document(text, title=title, label=label, source="python")
 
 
-def _jsonl_documents(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[Document]:
-    for number, line in lines:
-        if not line or line.isspace():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"not JSON ({error})", where=where, mend="write one JSON object a line"
-            ) from None
-        if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-            raise DataError(_no_text(record), where=where, mend='write {"text": "..."} a line')
-        text = record["text"]
-        require_unicode(text, where)
+def _record_documents(records: Iterator[TextRecord], path: Path) -> Iterator[Document]:
+    for text, title in records:
         if text and not text.isspace():
-            title = record.get("title")
-            yield Document(text, title=title if isinstance(title, str) else "", source=str(path))
-
-
-def _no_text(record: Any) -> str:
-    if not isinstance(record, dict):
-        return 'no "text" in this record'
-    if "text" not in record:
-        return f'no "text" in this record; it has {listed(record)}'
-    return f'the "text" of this record is {json.dumps(record["text"])[:40]}, no string'
+            yield Document(text, title=title, source=str(path))
 
 
 def _text_documents(
