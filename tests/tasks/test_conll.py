@@ -60,6 +60,13 @@ def test_sentences_of_one_document(tmp_path: Path) -> None:
     assert [s.document for s in read(tmp_path / "a.conllu", content)] == [0, 1, 1, 2]
 
 
+def test_a_space_that_should_not_be_there_is_there(tmp_path: Path) -> None:
+    word = "{}\tw\t_\tX\t_\t_\t_\t_\t_\t{}\n"
+    misc = ("CorrectSpaceAfter=No", "Typo=Yes|SpaceAfter=No", "_")
+    content = "".join(word.format(number, own) for number, own in enumerate(misc, 1))
+    assert read(tmp_path / "a.conllu", content)[0].text == "w ww"
+
+
 def test_conllu_words_and_their_places(tmp_path: Path) -> None:
     for name in ("a.conllu", "a.txt"):
         first, second = read(tmp_path / name, CONLLU)

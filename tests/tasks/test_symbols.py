@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,23 @@ def test_equal_sequences_are_taken_once_and_contradictions_not_at_all(tmp_path: 
         "1 of train.tsv are in dev.tsv too, and not learnt from",
         "4 symbols of the dev set are unknown to the training set: 'n'",
     ]
+
+
+def test_holding_out_takes_no_longer_with_many_classes(tmp_path: Path) -> None:
+    class Label(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Label.compared += 1
+            return str.__eq__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = str.__hash__
+
+    data = table(tmp_path / "train.tsv", many(600))
+    rows = [row._replace(label=Label(place // 3)) for place, row in enumerate(data.rows)]
+    train, dev = TASK.parted(replace(data, rows=rows), None)
+    assert (len(train.rows), len(dev.rows)) == (400, 200)
+    assert Label.compared < 10 * len(rows)
 
 
 def test_a_fifth_of_each_class_is_held_out_whatever_the_order(tmp_path: Path) -> None:

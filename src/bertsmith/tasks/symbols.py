@@ -9,7 +9,6 @@ each class is held out, and nothing is on both sides.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
@@ -133,12 +132,15 @@ class SymbolTask(SequenceTask):
         """Their lines."""
         held: set[int] = set()
         seed = self.settings["split_seed"]
-        for label, count in Counter(row.label for row in rows).items():
+        classes: dict[str, list[TextRow]] = {}
+        for row in rows:
+            classes.setdefault(row.label, []).append(row)
+        for own in classes.values():
             drawn = sorted(
-                (row for row in rows if row.label == label),
+                own,
                 key=lambda row: hashlib.sha256(f"{seed} {self._key(row)}".encode()).digest(),
             )
-            held.update(row.line for row in drawn[: round(HELD_OUT * count)])
+            held.update(row.line for row in drawn[: round(HELD_OUT * len(own))])
         return held
 
     def suited(self, train: Labelled[TextRow]) -> SymbolTask:
