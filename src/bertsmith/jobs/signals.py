@@ -43,6 +43,6 @@ class StopRequest:
         self._restore()
 
     def _restore(self) -> None:
-        for number, handler in self._previous.items():
+        for number, handler in list(self._previous.items()):  # it may be interrupted by one
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._previous.clear()
