@@ -8,11 +8,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
 from typing import TypeVar
 
 import torch
@@ -71,46 +74,82 @@ def side_by_side(
     with this process, they end with it. With one worker, `function` is called here. Raises
     TrainingError where a process is lost.
     """
-    stopping = multiprocessing.get_context("spawn").Event()
     waiting, running = deque(items), dict[Future[Value], Item]()
     status = 0
     with (
+        _line() as stops,
+        _line() as losses,
         StopRequest() as stop,
-        worker_pool(workers, partial(_prepare, stopping, threads)) as pool,
+        worker_pool(workers, partial(_prepare, stops.there, losses.there, threads)) as pool,
     ):
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
                     item = waiting.popleft()
-                    running[pool.submit(function, item)] = item
+                    running[pool.submit(_at_work_on, function, item)] = item
                 for future in wait(running, POLL_SECONDS, FIRST_COMPLETED).done:
                     status = on_end(running.pop(future), future.result()) or status
                 status = status or stop.exit_status
                 if status:
                     waiting.clear()
-                    stopping.set()
+                    stops.cut()
                 on_poll()
         except BrokenProcessPool:
+            losses.cut()
             raise TrainingError(
                 "a process was lost",
                 mend="give fewer --workers where memory is short; the same command goes on",
             ) from None
         finally:
-            stopping.set()
+            stops.cut()
     return status
 
 
-def _prepare(stopping: Event, threads: int) -> None:
+@dataclass(frozen=True)
+class _Line:
+    """What all of several processes hear when it is cut; that comes through whoever dies."""
+
+    here: Connection
+    there: Connection
+
+    def cut(self) -> None:
+        self.here.close()
+
+
+@contextmanager
+def _line() -> Iterator[_Line]:
+    there, here = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    with there, here:
+        yield _Line(here, there)
+
+
+def _prepare(stops: Connection, losses: Connection, threads: int) -> None:
     """In a new process: leave signals to this one's parent, and take a share of the cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    threading.Thread(target=_pass_on, args=(stopping,), daemon=True).start()
+    threading.Thread(target=_pass_on, args=(stops, losses), daemon=True).start()
 
 
-def _pass_on(stopping: Event) -> None:
-    """Ask this process to stop until it does: what it is at may not be listening yet."""
-    stopping.wait()
-    while True:
+_AT_WORK = threading.Event()
+"""Whether this process has something to stop."""
+
+
+def _at_work_on(function: Callable[[Item], Value], item: Item) -> Value:
+    _AT_WORK.set()
+    try:
+        return function(item)
+    finally:
+        _AT_WORK.clear()
+
+
+def _pass_on(stops: Connection, losses: Connection) -> None:
+    """Ask this process to stop until it does: what it is at may not be listening yet.
+
+    Where another process was lost, the pool tells nobody of the end any more.
+    """
+    wait_for([stops, losses])
+    while _AT_WORK.is_set() or not losses.poll():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(POLL_SECONDS)
+    os._exit(1)

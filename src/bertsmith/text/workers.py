@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -18,6 +19,8 @@ from bertsmith.errors import ConfigError, CorpusError
 
 DASK_SECONDS = 10
 """To wait for a scheduler."""
+ASKING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a process to stop."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +55,7 @@ def worker_pool(workers: int, prepare: Callable[[], None]) -> Executor:
         return InlineExecutor()
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=partial(_begin, prepare))
-    with _without_main():
+    with _without_main(), _asking_held():
         for _ in range(workers):
             pool.submit(os.getpid)  # starts a process
     return pool
@@ -61,6 +64,7 @@ def worker_pool(workers: int, prepare: Callable[[], None]) -> Executor:
 def _begin(prepare: Callable[[], None]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
 
 
 def _end_with_parent() -> None:
@@ -68,6 +72,17 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
+
+
+@contextmanager
+def _asking_held() -> Iterator[None]:
+    """Processes that are started in this block take no request to stop before they have called
+    `prepare`: Ctrl-C is sent to all, and one that is still importing would die of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
