@@ -182,6 +182,24 @@ def test_a_changed_file_is_not_searched(model: Path, tmp_path: Path) -> None:
         search(tmp_path / "x.npy", ["a good film"], top=1)
 
 
+def test_killed_between_vectors_and_how_they_were_made_nothing_is_searched(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors of another pooling, in place of older ones of the same texts."""
+    (tmp_path / "t.txt").write_text("\n".join(some_texts(5)))
+    embed_file(model, tmp_path / "t.txt", tmp_path / "v.npy", in_fp32())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bertsmith.jobs.embed.write_text_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed_file(model, tmp_path / "t.txt", tmp_path / "v.npy", in_fp32("cls"))
+    with pytest.raises(DataError, match=r"v\.json: is missing; embed the texts again"):
+        search(tmp_path / "v.npy", ["a film"])
+
+
 def test_what_cannot_be_saved_is_told_before_the_work(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

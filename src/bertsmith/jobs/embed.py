@@ -218,6 +218,7 @@ def whitening_beside(path: Path) -> Path:
 def _write_index(
     out: Path, vectors: Float32Array, how: dict[str, Any], fitted: Projection | None
 ) -> None:
+    out.with_suffix(".json").unlink(missing_ok=True)  # of older vectors; the new one is last
     stream = io.BytesIO()
     np.save(stream, vectors, allow_pickle=False)
     write_atomically(out, stream.getvalue())
