@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertsmith.errors import DataError
+from bertsmith.errors import ConfigError, DataError
 from bertsmith.jobs.quickstart import proof
 from bertsmith.jobs.quickstart.run import quickstart
 from bertsmith.jobs.quickstart.texts import NAMES, prepare_texts
@@ -74,6 +74,24 @@ def test_the_question_about_python_gives_nothing_away(tmp_path: Path) -> None:
     documents = [json.loads(line) for line in corpus.read_text("utf-8").split("\n") if line]
     assert len(documents) > 15_000
     assert set(NAMES) >= set(question.labels)
+
+
+def test_killed_before_it_says_whose_text_there_is_it_takes_no_other_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, own = (write_text(tmp_path / f"{count}.txt", count) for count in (600, 500))
+    prepare_texts(tmp_path / "out" / "text", [first])
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bertsmith.jobs.quickstart.run._tokenizer", killed)
+    with pytest.raises(KeyboardInterrupt):
+        quickstart(tmp_path / "out", [own])
+    expected, _ = prepare_texts(tmp_path / "expected", [own])
+    assert (tmp_path / "out" / "text" / expected.name).read_bytes() == expected.read_bytes()
+    with pytest.raises(ConfigError, match=r"a quickstart of .*500\.txt for 5 minutes was begun"):
+        quickstart(tmp_path / "out", [first])
 
 
 def test_too_little_text_is_said(tmp_path: Path) -> None:

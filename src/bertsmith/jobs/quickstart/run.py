@@ -35,6 +35,8 @@ from bertsmith.text.sources import read_documents, read_texts
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.text.tokenizer_training import train_tokenizer
 
+ASKED = "asked.json"
+"""Written once the text is there."""
 RECIPE = "modern"
 VOCAB_SIZES = (8192, 4096, 2048, 1024, 512, 256)
 NARROW = {
@@ -80,9 +82,11 @@ def quickstart(
     the pre-training budget. `say` is told of each stage.
     """
     out = Path(out)
+    asked = {"text": sorted(str(Path(path).resolve()) for path in own), "minutes": minutes}
+    is_begun = _is_begun(out, asked)
     say("text: reading")
-    text, question = prepare_texts(out / "text", [Path(path) for path in own])
-    _settle(out, {"text": sorted(str(Path(path).resolve()) for path in own), "minutes": minutes})
+    text, question = prepare_texts(out / "text", [Path(path) for path in own], anew=not is_begun)
+    write_text_atomically(out / ASKED, json.dumps(asked) + "\n")
     tokenizer = _tokenizer(out / "tokenizer", text, strip_accents=not own)
     say(f"tokenizer: {tokenizer.vocab_size:,} pieces")
     corpus = build_corpus([text], tokenizer, out / "corpus")
@@ -102,12 +106,11 @@ def quickstart(
     return QuickstartResult(report, pretrained, question, fits)
 
 
-def _settle(out: Path, asked: dict[str, Any]) -> None:
-    """Refuse to go on in `out` with something else than was begun there."""
-    path = out / "asked.json"
+def _is_begun(out: Path, asked: dict[str, Any]) -> bool:
+    """Whether `out` holds the text that is asked for; ConfigError where it is another."""
+    path = out / ASKED
     if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(path, json.dumps(asked) + "\n")
+        return False
     begun = json.loads(path.read_text("utf-8"))
     if begun != asked:
         raise ConfigError(
@@ -116,6 +119,7 @@ def _settle(out: Path, asked: dict[str, Any]) -> None:
             where=out,
             mend="give another --out",
         )
+    return True
 
 
 def _tokenizer(folder: Path, text: Path, strip_accents: bool) -> Tokenizer:

@@ -67,13 +67,13 @@ class Question:
         return sorted({row.label for row in self.train})
 
 
-def prepare_texts(folder: Path, own: Sequence[Path]) -> tuple[Path, Question]:
-    """The file to pre-train on and the question, written under `folder` once.
+def prepare_texts(folder: Path, own: Sequence[Path], anew: bool = False) -> tuple[Path, Question]:
+    """The file to pre-train on and the question, written under `folder` once, or `anew`.
 
     Raises DataError where there is too little text to ask about.
     """
     corpus, question_file = folder / "pretraining.jsonl", folder / "question.json"
-    if not question_file.exists():
+    if anew or not question_file.exists():
         documents, question = _own_text(own) if own else _python_text()
         folder.mkdir(parents=True, exist_ok=True)
         lines = (
