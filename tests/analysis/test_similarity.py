@@ -56,6 +56,24 @@ def test_vectors_are_those_of_transformers(model: Path) -> None:
         np.testing.assert_allclose(vector, expected, atol=1e-4)
 
 
+def test_a_long_sentence_is_cut_before_its_end_token(model: Path) -> None:
+    encoder, tokenizer = load_encoder(model), load_tokenizer(model)
+    long = "the bank was green " + "a " * 600
+    (vector,) = word_vectors(encoder, tokenizer, "bank", [long])
+    ids = tokenizer.encode(long).ids
+    cut = torch.tensor([[*ids[:511], tokenizer.sep_id]])
+    peer = transformers.BertModel.from_pretrained(model).eval()
+    with torch.no_grad():
+        hidden = peer(cut).last_hidden_state[0]
+    target = tokenizer.encode("bank", add_special_tokens=False).ids
+    at = next(i for i in range(len(ids)) if ids[i : i + len(target)] == target)
+    expected = hidden[at : at + len(target)].mean(dim=0).numpy()
+    np.testing.assert_allclose(vector, expected, atol=1e-5)
+    last = "a " * (510 - len(target) + 1) + "bank a"
+    with pytest.raises(DataError, match="and the model reads 512; shorten"):
+        word_vectors(encoder, tokenizer, "bank", [last])
+
+
 def test_the_matrix_is_of_cosines_in_a_clustered_order(model: Path) -> None:
     encoder, tokenizer = load_encoder(model), load_tokenizer(model)
     result = similarity(encoder, tokenizer, "bank", SENTENCES)

@@ -134,7 +134,17 @@ def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:
     analyze_similarity(model, tmp_path / "out", word="film", texts=[str(found)])
     data = json.loads((tmp_path / "out" / "similarity.json").read_text("utf-8"))
     assert len(data["words"][0]["sentences"]) == len(TEXT)
-    assert "separation" not in data["words"][0]
+    (word,) = data["words"]
+    assert "separation" not in word
+    inside = np.array(word["matrix"])[np.triu_indices(len(TEXT), 1)]
+    assert word["mean"] == pytest.approx(inside.mean())
+    assert -1 < word["static_mean"] < 1
+    with (tmp_path / "out" / "similarity.tsv").open() as file:
+        names, row = csv.reader(file, delimiter="\t")
+    own = dict(zip(names, row, strict=True))
+    assert (own["word"], own["sentences"], own["senses"]) == ("film", "4", "")
+    assert float(own["mean cosine"]) == pytest.approx(word["mean"], abs=1e-5)
+    assert "mean cosine, embeddings" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_cola_has_pairs_in_it(model: Path, tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def similarity() -> dict[str, Any]:
         "word": "bat",
         "sentences": ["one bat", "two bats"],
         "matrix": [[1.0, 0.25], [0.25, 1.0]],
+        "mean": 0.25,
+        "static_mean": 0.9,
     }
     tested = {"senses": ["a", "b"], "separation": scores, "baseline": scores}
     return {"model": "m", "layers": "last", "words": [{**word, **tested}]}

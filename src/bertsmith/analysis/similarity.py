@@ -79,17 +79,19 @@ def word_vectors(
     vectors = []
     for sentence in sentences:
         encoding = tokenizer.encode(sentence)
-        ids, types = encoding.ids[:limit], encoding.type_ids[:limit]
+        ids, types = encoding.ids, encoding.type_ids
         place = _find(encoding, forms, sentence)
         if place is None:
             raise DataError(f"{word!r} does not occur in it", where=repr(sentence[:60]))
         begin, end = place
-        if end > limit:
-            raise DataError(
-                f"{word!r} ends at token {end}, and the model reads {limit}",
-                where=repr(sentence[:60]),
-                mend="shorten the sentence",
-            )
+        if len(ids) > limit:  # cut, the special token at its end kept
+            if end >= limit:
+                raise DataError(
+                    f"{word!r} ends at token {end}, and the model reads {limit}",
+                    where=repr(sentence[:60]),
+                    mend="shorten the sentence",
+                )
+            ids, types = [*ids[: limit - 1], ids[-1]], [*types[: limit - 1], types[-1]]
         example = Example(np.array(ids, np.int64), np.array(types, np.int64))
         with torch.no_grad():
             batch = collate([example], [0]).to(model_device(encoder))
@@ -123,6 +125,11 @@ def similarity(
         order = leaves_list(linkage(distances, "average", optimal_ordering=True)).tolist()
     ordered = tuple(sentences[i] for i in order)
     return Similarity(word, ordered, matrix[np.ix_(order, order)], tuple(order))
+
+
+def mean_of_pairs(matrix_NN: FloatArray) -> float:
+    """The mean cosine of two different ones of N, at least two."""
+    return float(matrix_NN[np.triu_indices(len(matrix_NN), 1)].mean())
 
 
 def separation(

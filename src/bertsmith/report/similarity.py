@@ -13,7 +13,9 @@ from bertsmith.report.style import MUTED, SERIES, new_figure, styled
 
 Data = Mapping[str, Any]
 """What `bertsmith analyze similarity` writes as similarity.json."""
-COLUMNS = ("word", "senses", "within", "between", "gap", "silhouette", "p", "gap, embeddings")
+MEANS = ("sentences", "mean cosine", "mean cosine, embeddings")
+SENSES = ("senses", "within", "between", "gap", "silhouette", "p", "gap, embeddings")
+COLUMNS = ("word", *MEANS, *SENSES)
 
 
 def figure(data: Data) -> Figure:
@@ -42,41 +44,43 @@ def gaps(words: Sequence[Data]) -> Figure:
         axes.axvline(0, color=MUTED, linewidth=0.8)
         axes.set_yticks(places, [word["word"] for word in ordered])
         axes.set_xlabel("mean cosine within a sense, less that between senses")
-        axes.legend(frameon=False, loc="lower right")
+        drawn.legend(frameon=False, loc="outside upper right", ncols=2)
     return drawn
 
 
 def rows(data: Data) -> list[list[str | float]]:
-    """A row for each word whose senses are given, of COLUMNS."""
+    """A row for each word, of COLUMNS; the last ones are empty where no senses are given."""
+    return [[word["word"], *_means(word), *_senses(word)] for word in data["words"]]
+
+
+def _means(word: Data) -> list[str | float]:
+    return [len(word["sentences"]), word["mean"], word["static_mean"]]
+
+
+def _senses(word: Data) -> list[str | float]:
+    if "separation" not in word:
+        return [""] * len(SENSES)
     return [
-        [
-            word["word"],
-            ", ".join(dict.fromkeys(word["senses"])),
-            *(word["separation"][name] for name in ("within", "between")),
-            _gap(word["separation"]),
-            *(word["separation"][name] for name in ("silhouette", "p_value")),
-            _gap(word["baseline"]),
-        ]
-        for word in data["words"]
-        if "separation" in word
+        ", ".join(dict.fromkeys(word["senses"])),
+        *(word["separation"][name] for name in ("within", "between")),
+        _gap(word["separation"]),
+        *(word["separation"][name] for name in ("silhouette", "p_value")),
+        _gap(word["baseline"]),
     ]
 
 
 def sections(data: Data) -> list[Section]:
     """The part of the page that is this instrument's."""
     parts: list[Section] = [Heading("One word in many sentences"), Text(_lead(data))]
-    measured = rows(data)
-    if measured:
-        parts.append(
-            Table(COLUMNS, measured, f"cosines of {data['model']}, layers {data['layers']}")
-        )
     words = data["words"]
+    measured = [word for word in words if "separation" in word]
+    columns, values, asked = (SENSES, _senses, measured) if measured else (MEANS, _means, words)
+    table = [[word["word"], *values(word)] for word in asked]
+    what = f"cosines of {data['model']}, layers {data['layers']}"
+    parts.append(Table(("word", *columns), table, what))
     if len(measured) > 1:
         parts.append(FigureSection(figure(data), "How far the senses are apart.", "gaps by word"))
-        ordered = sorted(
-            (word for word in words if "separation" in word),
-            key=lambda word: -_gap(word["separation"]),
-        )
+        ordered = sorted(measured, key=lambda word: -_gap(word["separation"]))
         words = [ordered[0], ordered[-1]]
         parts.append(
             Text("The word whose senses are furthest apart, and the one where they are least.")
@@ -101,7 +105,7 @@ def _lead(data: Data) -> str:
     return (
         f"{lead} p is the share of 10,000 random deals of the senses with a gap as large: below "
         f"0.05 for {apart} of {len(tested)} words, where chance alone would give about "
-        f"{0.05 * len(tested):.1g}."
+        f"{0.05 * len(tested):g}."
     )
 
 

@@ -81,8 +81,10 @@ def _measure(
         "sentences": list(found.sentences),
         "matrix": found.matrix.tolist(),
     }
+    static = words.similarity(encoder, tokenizer, contexts.word, contexts.sentences, (0,))
+    record["mean"] = words.mean_of_pairs(found.matrix)
+    record["static_mean"] = words.mean_of_pairs(static.matrix)
     if contexts.senses:
-        static = words.similarity(encoder, tokenizer, contexts.word, contexts.sentences, (0,))
         for name, each in (("separation", found), ("baseline", static)):
             senses = [contexts.senses[index] for index in each.order]
             record[name] = asdict(words.separation(each.matrix, senses))
