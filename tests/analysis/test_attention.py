@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from scipy.stats import t
 
 from bertsmith.analysis.attention import (
     MEASURES,
@@ -108,14 +109,32 @@ def test_a_summary_is_the_mean_of_its_sentences(model: tuple[Encoder, Tokenizer]
     each = [summarise(*model, [text, text], heads).means for text in SENTENCES]
     np.testing.assert_allclose(whole.means, np.nanmean(each, axis=0), atol=1e-6)
     spread = np.nanstd(each, axis=0, ddof=1)[:-1]
-    np.testing.assert_allclose(whole.errors[:-1], 1.959964 * spread / 2, atol=1e-6)
+    np.testing.assert_allclose(whole.errors[:-1], t.ppf(0.975, 3) * spread / 2, atol=1e-6)
     assert told[-1] == whole.sentences == len(SENTENCES)
     lengths = np.array([len(model[1].encode(text).ids) for text in SENTENCES])
     for name in ("first", "separator", "itself", "previous", "next"):
         assert whole.uniform[MEASURES.index(name)] == pytest.approx((1 / lengths).mean())
     assert whole.uniform[0] == pytest.approx(np.log(lengths).mean())
     nothing = summarise(*model, ["good", "dull"], heads)
-    assert np.isnan(nothing.means[MEASURES.index("same")]).all()
+    same = MEASURES.index("same")
+    assert np.isnan([*nothing.means[same].flat, nothing.uniform[same]]).all()
+    once = summarise(*model, ["the dog the film", "good"], heads)
+    assert np.isfinite([*once.means[same].flat, once.uniform[same]]).all()
+    assert np.isnan(once.errors[same]).all()  # one sentence has no spread
+
+
+def test_level_words_share_a_hit(folder: Path) -> None:
+    encoder, tokenizer = load_encoder(folder), load_tokenizer(folder)
+    for parameter in encoder.parameters():  # attention alike to all
+        parameter.data.zero_()
+    sentence, heads = "the film was dull", Heads((1, 2), (1, 2))
+    for pair, share in (
+        (Pair(sentence, "film", "was", "dull"), 1 / 2),
+        (Pair(sentence, "film", "was"), 1 / 3),
+    ):
+        found = follow(encoder, tokenizer, [pair], heads)
+        np.testing.assert_allclose(found.hits, share)
+        assert found.chance.tolist() == [pytest.approx(share)]
 
 
 def test_a_pair_is_followed_by_words(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import entr
+from scipy.special import entr, stdtrit
 from torch import Tensor
 
-from bertsmith.analysis.intervals import DEVIATIONS, wilson
+from bertsmith.analysis.intervals import wilson
 from bertsmith.config import ModelConfig
 from bertsmith.data.examples import ListSource
 from bertsmith.data.loader import sequential_batches
@@ -72,7 +72,7 @@ class Summary:
 
     heads: Heads
     means: FloatArray  # (measures, layers, heads); NaN where no sentence has what is measured
-    errors: FloatArray  # of the same shape: half of a 95 % interval over sentences
+    errors: FloatArray  # of the same shape: half of a 95 % interval over sentences (Student's t)
     uniform: FloatArray  # (measures,) what attention alike to all tokens has
     sentences: int
 
@@ -99,7 +99,8 @@ class Followed:
 
     heads: Heads
     attention: FloatArray  # (N, layers, heads) from source to target
-    hits: BoolArray  # (N, layers, heads) whether the target gets more than its rivals
+    hits: FloatArray  # (N, layers, heads) 1 where the target gets more than its rivals, else 0
+    # where it is level with the most of them, its share of a hit, as chance has it
     chance: FloatArray  # (N,) of a hit, were it and they alike
 
 
@@ -179,14 +180,17 @@ def summarise(
                     found[index, :, place] = _measure(values, ids, tokenizer)
         done += len(batch.indices)
         on_sentences(done)
-    counts = np.maximum((~np.isnan(found)).sum(axis=0), 1)
-    means = np.nansum(found, axis=0) / counts
-    spreads = np.sqrt(np.nansum((found - means) ** 2, axis=0) / np.maximum(counts - 1, 1))
-    is_missing = np.isnan(found).all(axis=0)
-    means[is_missing] = np.nan
-    errors = DEVIATIONS * spreads / np.sqrt(counts)
-    own = np.nansum(uniform, axis=0) / np.maximum((~np.isnan(uniform)).sum(axis=0), 1)
-    return Summary(heads, means, errors, own, len(examples))
+    means, errors = _means(found)
+    return Summary(heads, means, errors, _means(uniform)[0], len(examples))
+
+
+def _means(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Over the first axis, NaNs left out, and half of their intervals; NaN below one, and two."""
+    counts = (~np.isnan(values)).sum(axis=0)
+    means = np.where(counts > 0, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
+    spreads = np.sqrt(np.nansum((values - means) ** 2, axis=0) / np.maximum(counts - 1, 1))
+    wide = np.where(counts > 1, stdtrit(np.maximum(counts - 1, 1), 0.975), np.nan)
+    return means, wide * spreads / np.sqrt(np.maximum(counts, 1))
 
 
 def follow(encoder: Encoder, tokenizer: Tokenizer, pairs: Sequence[Pair], heads: Heads) -> Followed:
@@ -216,9 +220,18 @@ def follow(encoder: Encoder, tokenizer: Tokenizer, pairs: Sequence[Pair], heads:
             rows.append([own[:, owner == word].sum(axis=1) for word in range(len(words))])
         seen = np.array(rows, dtype=np.float64).transpose(0, 2, 1)  # (layers, heads, words)
         attention.append(seen[:, :, target])
-        hits.append(seen[:, :, target] > seen[:, :, rivals].max(axis=2))
+        hits.append(_hits(seen[:, :, target], seen[:, :, rivals]))
         chance.append(1 / (len(rivals) + 1))
     return Followed(heads, np.array(attention), np.array(hits), np.array(chance))
+
+
+def _hits(target_LH: FloatArray, rivals_LHR: FloatArray) -> FloatArray:
+    most_LH = rivals_LHR.max(axis=2)
+    level_LH = (rivals_LHR == most_LH[..., None]).sum(axis=2)
+    hits: FloatArray = np.where(
+        target_LH == most_LH, 1 / (1 + level_LH), np.where(target_LH > most_LH, 1.0, 0.0)
+    )
+    return hits
 
 
 def best_head(followed: Followed) -> Choice:

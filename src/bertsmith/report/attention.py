@@ -63,7 +63,10 @@ def figure(data: Data) -> Figure:
         for axes, (name, measure) in zip(panels, data["measures"].items(), strict=True):
             values = _array(measure["means"])
             for column in range(values.shape[1]):
-                axes.plot(layers, values[:, column], ".", color=SERIES[0], alpha=0.45, markersize=7)
+                axes.plot(
+                    *(layers, values[:, column], "."),
+                    **{"color": SERIES[0], "alpha": 0.45, "markersize": 7, "clip_on": False},
+                )
             axes.plot(layers, values.mean(axis=1), color=SERIES[0], linewidth=1.2)
             axes.axhline(
                 _number(measure["uniform"]), color=MUTED, linewidth=1, linestyle=(0, (4, 3))
@@ -151,7 +154,12 @@ def sections(data: Data) -> list[Section]:
         parts.append(
             FigureSection(
                 map_figure(data, shown),
-                "Rows look, columns are looked at. Shade is the root of the share of attention.",
+                "Rows look, columns are looked at. "
+                + (
+                    "Numbers are per cent of a row's attention."
+                    if len(data["layers"]) == len(data["heads"]) == 1
+                    else "Shade is the root of the share of attention."
+                ),
                 f"attention in: {shown['sentence']}",
             )
         )
@@ -172,7 +180,7 @@ def _extremes(data: Data, name: str) -> list[str | float]:
         names[low],
         float(means.flat[high]),
         names[high],
-        float(errors.flat[high]),
+        "–" if np.isnan(errors.flat[high]) else float(errors.flat[high]),
     ]
 
 
@@ -184,14 +192,15 @@ def _pairs(data: Data) -> list[Section]:
     found = [[names[at], float(hits.flat[at]), float(attention.flat[at])] for at in order]
     one = pairs["rows"][0]
     what = (
-        f"from {one['from']!r} to {one['to']!r}: {one['sentence']}"
+        f"from {one['from']!r} to {one['to']!r} in {one['sentence']!r}"
         if pairs["count"] == 1
         else f"{pairs['count']} pairs from {pairs['source']}"
     )
     parts: list[Section] = [
         Text(
-            f"Heads that follow {what}. A hit: the word gets more attention than its rivals; of "
-            f"attention alike to all, {pairs['chance']:.2f} would be hits."
+            f"Heads that follow {what}. A hit: the word gets more attention than its rivals, or "
+            "its share of one where they are level; of attention alike to all, "
+            f"{pairs['chance']:.2f} would be hits."
         ),
         Table(("head", "hits", "attention"), found, "most hits"),
     ]
