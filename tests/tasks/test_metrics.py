@@ -6,7 +6,13 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertsmith.tasks.metrics import score_binary, score_classes, score_each_class
+from bertsmith.tasks.many_scores import of_numbers
+from bertsmith.tasks.metrics import (
+    score_binary,
+    score_classes,
+    score_each_class,
+    score_numbers,
+)
 
 
 def test_a_worked_example() -> None:
@@ -21,6 +27,23 @@ def test_a_worked_example() -> None:
     assert (first.label, first.precision, first.recall) == ("a", 2 / 3, 2 / 3)
     assert (second.f1, second.examples) == (0.5, 2)
     assert (absent.f1, absent.examples) == (0.0, 0)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e15])
+def test_correlations_are_the_same_in_any_unit(unit: float) -> None:
+    truth = np.array([1.0, 3.0, 2.0, 5.0, 4.0])
+    said = truth + np.array([0.1, -0.4, 0.3, 0.2, -0.1])
+    ours, plain = score_numbers(truth * unit, said * unit), score_numbers(truth, said)
+    assert (ours.pearson, ours.spearman) == pytest.approx((plain.pearson, plain.spearman))
+    assert plain.pearson > 0.9
+    weights = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 2, 0], [0, 5, 0, 0, 0]])
+    many, one = of_numbers(truth * unit, said * unit), of_numbers(truth, said)
+    for name, scores in one.scores(weights).items():
+        assert many.scores(weights)[name] == pytest.approx(scores)
+        assert scores[2] == 0.0
+    noise = np.array([0.0, 1e-13, -1e-13, 1e-13, 0.0])
+    assert score_numbers(truth * unit, noise * unit).pearson == 0.0
+    assert of_numbers(truth * unit, noise * unit).scores(weights)["pearson"][0] == 0.0
 
 
 def test_one_class_throughout() -> None:

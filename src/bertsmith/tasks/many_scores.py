@@ -143,29 +143,32 @@ def of_spans(right_N: FloatArray, there_N: FloatArray, found_N: FloatArray) -> R
 
 def of_numbers(truth_N: FloatArray, predicted_N: FloatArray) -> Resampling:
     """Pearson's and Spearman's correlation."""
+    sizes = [float(np.abs(some).max()) for some in (truth_N, predicted_N)]
+    sizes[1] = max(sizes[1], float(truth_N.std()))
 
     def scores(weights_RN: IntArray) -> Scores:
         true_RN, predicted_RN = (_ranks(some, weights_RN) for some in (truth_N, predicted_N))
         return {
-            "pearson": _correlation(truth_N, predicted_N, weights_RN),
-            "spearman": _correlation(true_RN, predicted_RN, weights_RN),
+            "pearson": _correlation(truth_N, predicted_N, weights_RN, sizes),
+            "spearman": _correlation(true_RN, predicted_RN, weights_RN, [len(truth_N)] * 2),
         }
 
     return Resampling(len(truth_N), scores)
 
 
-def _correlation(x: FloatArray, y: FloatArray, weights_RN: IntArray) -> FloatArray:
-    """(R,), 0 where either side is constant; `x` and `y` are (N,) or (R, N)."""
+def _correlation(
+    x: FloatArray, y: FloatArray, weights_RN: IntArray, sizes: Sequence[float]
+) -> FloatArray:
+    """(R,), 0 where either side is constant, beside its size; `x` and `y` are (N,) or (R, N)."""
     total_R1 = weights_RN.sum(axis=1, keepdims=True)
     away_x, away_y = (
         some - (weights_RN * some).sum(axis=1, keepdims=True) / total_R1 for some in (x, y)
     )
     variances = [(weights_RN * away**2).sum(axis=1) for away in (away_x, away_y)]
-    sizes = [np.abs(some).max() for some in (x, y)]
     for variance, size in zip(variances, sizes, strict=True):
-        variance[variance <= total_R1[:, 0] * (1e-12 * max(1.0, float(size))) ** 2] = 0.0
+        variance[variance <= total_R1[:, 0] * (1e-12 * size) ** 2] = 0.0
     together = (weights_RN * away_x * away_y).sum(axis=1)
-    return _divided(together, np.sqrt(variances[0] * variances[1]))
+    return _divided(together, np.sqrt(variances[0]) * np.sqrt(variances[1]))
 
 
 def _ranks(values_N: FloatArray, weights_RN: IntArray) -> FloatArray:

@@ -156,7 +156,7 @@ def score_numbers(truth: FloatArray, predicted: FloatArray) -> NumberMetrics:
     """`truth` and `predicted` are (N,) numbers, N at least 1."""
     deviation, spread = float(truth.std()), float(predicted.std())
     varies = deviation > 1e-12 * float(np.abs(truth).max())  # of three times 0.1 it is not 0
-    correlated = varies and spread > 1e-12 * max(1.0, float(np.abs(predicted).max()))
+    correlated = varies and spread > 1e-12 * max(deviation, float(np.abs(predicted).max()))
     return NumberMetrics(
         pearson=float(pearsonr(truth, predicted).statistic) if correlated else 0.0,
         spearman=float(spearmanr(truth, predicted).statistic) if correlated else 0.0,
