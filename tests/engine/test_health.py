@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bertsmith.engine.health import PATIENCE, ExplosionDetector, StuckDetector
+from bertsmith.engine.health import PATIENCE, ExplosionDetector, Looks, StuckDetector
 
 
 def warnings(losses: list[float], entropy: float = 6.0) -> list[float]:
@@ -46,10 +46,18 @@ def test_a_loss_below_the_entropy_may_stand_still() -> None:
     assert not warnings([noisy(5.8, step) for step in range(300)])
 
 
-def test_a_resumed_run_is_looked_at_from_there() -> None:
-    detector = StuckDetector(6.0, warmup=0.1)
-    said = [step for step in range(50, 101) if detector.update(6.0, step / 100)]
-    assert said[0] >= 80
+@pytest.mark.parametrize("stops", [{30}, {25, 26, 40}, set(range(1, 100, 5))])
+def test_a_run_resumed_is_warned_as_one_that_was_not(stops: set[int]) -> None:
+    losses = [noisy(6.02, step) for step in range(100)]
+    detector, said = StuckDetector(6.0, warmup=0.1), list[float]()
+    for step, loss in enumerate(losses, 1):
+        if detector.update(loss, step / 100) is not None:
+            said.append(step / 100)
+        if step in stops:
+            kept = detector.looks.model_dump_json()
+            detector = StuckDetector(6.0, warmup=0.1)
+            detector.looks = Looks.model_validate_json(kept)
+    assert said == warnings(losses) != []
 
 
 def exploded(losses: list[float], first: float | None = None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import time
@@ -241,6 +242,10 @@ def test_minutes_become_tokens_once(corpus: Corpus, tmp_path: Path) -> None:
     assert tokens is not None
     assert first.tokens >= tokens
     again = pretrain(load_config(tmp_path / "a" / "config.toml"), corpus, tmp_path / "b")
+    ends = [sorted((tmp_path / name / "checkpoints").iterdir())[-1] for name in "ab"]
+    looks = [json.loads((end / checkpoint.STATE).read_text())["looks"] for end in ends]
+    assert looks[0] == looks[1]
+    assert looks[0]["count"]
     assert again.tokens == first.tokens
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert pretrain(minutes, corpus, tmp_path / "a").tokens == first.tokens

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from bertsmith.schema import Config
+
 LEARNED = 0.1
 """Nats below the unigram entropy from which on a model must be using context."""
 FALLING = 0.05
@@ -16,6 +18,17 @@ PATIENCE = 10
 """Steps in a row."""
 
 
+class Looks(Config):
+    """Where a StuckDetector stands: the losses since its last look, and what that saw."""
+
+    sum: float = 0.0
+    count: int = 0
+    next: float | None = None
+    """Progress at the next look."""
+    before: float | None = None
+    """The mean loss at the last one."""
+
+
 class StuckDetector:
     """Says when the masked-LM loss stays at the entropy of the token frequencies.
 
@@ -26,22 +39,21 @@ class StuckDetector:
 
     def __init__(self, unigram_entropy: float, warmup: float) -> None:
         self._entropy, self._begin = unigram_entropy, warmup
-        self._sum, self._count = 0.0, 0
-        self._next_look: float | None = None
-        self._before: float | None = None
+        self.looks = Looks()
+        """What a resumed run takes over."""
 
     def update(self, mlm_loss: float, progress: float) -> str | None:
         """A warning in one line, or None. `mlm_loss` in nats, `progress` from 0 to 1."""
         if progress < self._begin:
             return None
-        if self._next_look is None:
-            self._next_look = progress + INTERVAL
-        self._sum, self._count = self._sum + mlm_loss, self._count + 1
-        if progress < self._next_look:
+        looks = self.looks
+        total, count = looks.sum + mlm_loss, looks.count + 1
+        following = progress + INTERVAL if looks.next is None else looks.next
+        if progress < following:
+            self.looks = Looks(sum=total, count=count, next=following, before=looks.before)
             return None
-        before, now = self._before, self._sum / self._count
-        self._before, self._sum, self._count = now, 0.0, 0
-        self._next_look = progress + INTERVAL
+        before, now = looks.before, total / count
+        self.looks = Looks(next=progress + INTERVAL, before=now)
         if before is None or now < self._entropy - LEARNED or now < before - FALLING:
             return None
         return (

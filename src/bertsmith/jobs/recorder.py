@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
-from bertsmith.engine.health import StuckDetector
+from bertsmith.engine.health import Looks, StuckDetector
 from bertsmith.engine.log import Log, cut_log
 from bertsmith.engine.optim import Optimizer
 from bertsmith.engine.train import DivergenceError, State, Step, listed
@@ -64,6 +64,8 @@ class SavedState(Config):
     unlogged: list[StepNumbers] = Field(default_factory=list)
     """The steps since the log's last record of steps, so that the next one is of them, too."""
 
+    looks: Looks = Looks()
+    """Whether the loss stands still; see `engine.health.StuckDetector`."""
 
 class Recorder:
     """The open bar and log of one run, and when it last saved.
@@ -106,7 +108,7 @@ class Recorder:
             tensors, saved = found
             optimizer.load_state(tensors)
             self._elapsed_before, self.evaluation = saved.elapsed_s, saved.evaluation
-            self._unlogged = saved.unlogged
+            self._unlogged, self._detector.looks = saved.unlogged, saved.looks
             state = State(Cursor(*saved.cursor), saved.step, saved.tokens, saved.first_loss)
             self._first_cursor = state.cursor
             self._bar.say(f"going on from step {state.step:,}, {state.tokens:,} tokens")
@@ -262,6 +264,7 @@ class Recorder:
 
     def diverged(self, error: DivergenceError) -> TrainingError:
         """Log the step and the data of `error`, drop checkpoints of weights that were ruined
+                looks=self._detector.looks,
         already, and return the error for the user.
         """
         folder, cursor = self._out / "checkpoints", self._cursor_of(error.step)
