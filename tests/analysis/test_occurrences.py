@@ -50,6 +50,14 @@ def test_words_written_alike_are_one_and_unknown_ones_none() -> None:
     assert table.tokens[1] == {tokenizer.encode("国", add_special_tokens=False).ids[0]}
 
 
+def test_no_word_is_cut_in_two() -> None:
+    tokenizer = wordpiece(["the bank", "a bank er"], 40)
+    texts = ["the bank", "the banker", "bankerbank"]  # bank ##e ##r
+    sentences = tokenize(tokenizer, texts, 4)
+    written = [[tokenizer.text(index) for index in sentence.ids] for sentence in sentences]
+    assert written == [["the", "bank"], ["the"], ["bank", "##e"]]  # the last would be nothing
+
+
 def test_sentences_are_cut_to_what_a_model_reads() -> None:
     tokenizer = wordpiece(TEXTS, 70)
     short, whole = (tokenize(tokenizer, TEXTS, limit) for limit in (5, 512))

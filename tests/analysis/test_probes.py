@@ -152,6 +152,8 @@ def test_sentences_by_length() -> None:
     for label, (low, high) in enumerate(((5, 8), (9, 12), (13, 16), (17, 20), (21, 25), (26, 28))):
         own = [length for length, number in zip(lengths, labels, strict=True) if number == label]
         assert low <= min(own) <= max(own) <= high
+    with pytest.raises(DataError, match="are fewer than 10 of each; ask for more"):
+        by_length(sentences, 59)
     with pytest.raises(DataError, match="too few sentences of each length"):
         by_length(sentences[:32], 240)
 

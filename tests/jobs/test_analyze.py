@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bertsmith.cli.main import run
+from bertsmith.errors import DataError
 from bertsmith.jobs.analyses.fill import analyze_fill
 from bertsmith.jobs.analyses.similarity import SETS, analyze_similarity
 from jobs.tiny import save_tiny_model
@@ -161,6 +162,14 @@ def test_cola_has_pairs_in_it(model: Path, tmp_path: Path) -> None:
     assert [(row["right"], row["wrong"]) for row in pairs["rows"]] == [
         ("the film was a story", "the film was story")
     ] * 2
+
+
+def test_cola_without_pairs_is_refused(model: Path, tmp_path: Path) -> None:
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("a\t1\t\tthe film\nb\t0\t*\ta dog\n")
+    with pytest.raises(DataError, match="no two neighbours of one source"):
+        analyze_fill(model, tmp_path / "out", texts=["a [MASK]"], cola=tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_senses_are_apart_in_a_real_model(real: Path, tmp_path: Path) -> None:

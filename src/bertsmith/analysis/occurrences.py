@@ -42,13 +42,19 @@ class TokenizedSentence:
 
 
 def tokenize(tokenizer: Tokenizer, sentences: Sequence[str], limit: int) -> list[TokenizedSentence]:
-    """Each of `sentences`, cut to the `limit` that a model reads, special tokens included."""
+    """Each of `sentences`, cut to the `limit` that a model reads, special tokens included.
+
+    No word is cut in two, if it is not the only one: what is left of it could be another.
+    """
     encoded = CachedEncoder(tokenizer).encode(sentences)
-    bounds = pairwise(np.concatenate([[0], np.cumsum(encoded.lengths)]).tolist())
-    return [
-        TokenizedSentence(encoded.ids[begin:end], encoded.word_starts[begin:end])
-        for begin, end in ((begin, min(end, begin + limit - 2)) for begin, end in bounds)
-    ]
+    found = []
+    for begin, end in pairwise(np.concatenate([[0], np.cumsum(encoded.lengths)]).tolist()):
+        last = begin + limit - 2
+        if last < end:
+            starts = np.flatnonzero(encoded.word_starts[begin : last + 1])
+            end = begin + int(starts[-1]) if starts[-1:].any() else last
+        found.append(TokenizedSentence(encoded.ids[begin:end], encoded.word_starts[begin:end]))
+    return found
 
 
 class WordTable:

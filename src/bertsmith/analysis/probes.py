@@ -40,6 +40,8 @@ ITERATIONS = 200
 BATCH_TOKENS = 4096
 LENGTH_BINS = (5, 9, 13, 17, 21, 26, 29)
 """Words at which each of the six classes of length begins, and the end of the last."""
+FEWEST = 10
+"""Sentences of a class, in both splits together."""
 SMALLEST_SPREAD = 1e-6
 """Of a standardised dimension; one that varies less is left as it is."""
 
@@ -227,8 +229,14 @@ def _level(classes: Sequence[Sequence[int]], count: int, what: str) -> tuple[lis
 
     One of each class comes after the other, so that a part of them has all classes alike.
     """
-    each = min(count // len(classes), *map(len, classes)) if len(classes) > 1 else 0
-    if each < 10:
+    most = count // max(len(classes), 1)
+    if most < FEWEST:
+        raise DataError(
+            f"{count:,} {what}, training and test together, are fewer than {FEWEST} of each",
+            mend="ask for more (--sentences)",
+        )
+    each = min(most, *map(len, classes)) if len(classes) > 1 else 0
+    if each < FEWEST:
         fewest = min(map(len, classes), default=0)
         raise DataError(f"too few {what}: {fewest} of the rarest", mend="give more text")
     pairs = [(own[rank], label) for rank in range(each) for label, own in enumerate(classes)]

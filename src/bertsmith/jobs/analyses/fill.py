@@ -52,6 +52,12 @@ def analyze_fill(
     tokenizer = load_tokenizer(model)
     read = _read_pairs(Path(pairs)) if pairs else list(_cola_pairs(Path(cola))) if cola else []
     right, wrong = ([pair[side] for pair in read] for side in (0, 1))
+    if cola and not read:
+        raise DataError(
+            "has no two neighbours of one source, one acceptable and one not, that are alike",
+            where=cola,
+            mend="give its official files",
+        )
     filled = [{"text": text, "gaps": fill_mask(network, tokenizer, text, top)} for text in texts]
     asked = [*sentences, *right, *wrong]
     with Bar("scoring", max(len(asked), 1)) as bar:
