@@ -72,17 +72,25 @@ def sections(data: Data) -> list[Section]:
             "a panel for words and one for sentences, a line a direction",
         )
     )
-    columns = ("what", "direction", "centred", "layer", "mrr", "precision", "chance")
+    columns = ("what", "direction", "centred", "layer", "MRR", "P@1", "MRR, P@1 by chance")
     best = [
         [
-            *(_shown(row[name]) for name in columns[:4]),
+            *(_shown(row[name]) for name in ("what", "direction", "centred", "layer")),
             _interval(row, "mrr"),
             _interval(row, "precision"),
             f"{row['chance_mrr']:.4f}, {row['chance_precision']:.4f}",
         ]
         for row in _best(data["rows"])
     ]
-    return [*parts, Table(columns, best, "the best layer of each, with 95 % intervals")]
+    return [
+        *parts,
+        Table(
+            columns,
+            best,
+            "mean reciprocal rank and precision at 1 in the layer with the best of the "
+            "former, with 95 % intervals",
+        ),
+    ]
 
 
 def _best(records: Sequence[Data]) -> list[Data]:

@@ -27,6 +27,8 @@ SCORES = (
     *("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "control"),
     *("selectivity", "selectivity_low", "selectivity_high"),
 )
+ABREAST = 2
+"""Panels of a figure."""
 OTHERS = "others"
 """What the tags beyond the colours are called."""
 
@@ -60,13 +62,24 @@ def figure(data: Data) -> Figure:
     if not data["tasks"]:
         return mix_figure(data["mix"])
     with styled():
-        count = len(data["tasks"])
-        drawn = new_figure(2.9, max(4.4, 3.0 * count))
-        panels = drawn.subplots(1, count, squeeze=False)[0]
+        drawn, panels = _panels(len(data["tasks"]), 2.7, 3.3)
         for axes, task in zip(panels, data["tasks"], strict=True):
             _draw_task(axes, task)
-        panels[0].set_ylabel("accuracy")
+        for axes in panels[::ABREAST]:
+            axes.set_ylabel("accuracy")
     return drawn
+
+
+def _panels(count: int, height: float, width: float) -> tuple[Figure, list[Axes]]:
+    """So many, each of `height` x `width` inches, ABREAST in a row: more could not be read in the
+    page, where a figure is no wider than its text."""
+    columns = min(count, ABREAST)
+    rows = -(-count // columns)
+    drawn = new_figure(height * rows, max(4.4, width * columns))
+    every = list(drawn.subplots(rows, columns, squeeze=False).flat)
+    for axes in every[count:]:
+        axes.remove()
+    return drawn, every[:count]
 
 
 def _draw_task(axes: Axes, task: Data) -> None:
@@ -107,8 +120,7 @@ def plane_figure(plane: Data) -> Figure:
         [point["tag"] if point["tag"] in known else OTHERS for point in plane["points"]]
     )
     with styled():
-        drawn = new_figure(3.0, 2.6 * len(layers))
-        panels = drawn.subplots(1, len(layers), squeeze=False)[0]
+        drawn, panels = _panels(len(layers), 2.8, 2.8)
         for axes, layer in zip(panels, layers, strict=True):
             places, shares = np.array(plane["places"][layer]), plane["shares"][layer]
             for tag in (OTHERS, *(name for name in known if name != OTHERS)):
@@ -132,7 +144,7 @@ def plane_figure(plane: Data) -> Figure:
         drawn.legend(  # named, as matplotlib leaves out labels that begin with _, a tag of its own
             handles=panels[0].get_lines(),
             loc="outside lower center",
-            ncols=len(known),
+            ncols=3,
             frameon=False,
             markerscale=3,
         )

@@ -37,6 +37,7 @@ def figure(data: Data) -> Figure:
             axes.hist(margins, bins=40, color=SERIES[0])
             axes.axvline(0, color=INK, linewidth=1)
             axes.set(xlabel="nats by which the right sentence is the likelier", ylabel="pairs")
+            whole_numbers(axes.yaxis, 6)
         elif data["texts"]:
             guesses = data["texts"][0]["gaps"][0][::-1]
             places = range(len(guesses))  # two tokens may read alike
@@ -112,7 +113,7 @@ def _pairs(pairs: Data) -> list[Section]:
             "Right of the line the model prefers the right one.",
             "margins",
         ),
-        Table(columns, shown, "where it is most wrong"),
+        Table(columns, shown, "the smallest margins; below zero the wrong one is preferred"),
     ]
     if ties:
         caption = (
