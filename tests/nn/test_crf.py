@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bertsmith.nn.crf import CRF, Rules
 from bertsmith.nn.recurrent import BiLSTM
@@ -75,6 +76,12 @@ def test_likelihood_best_path_and_marginals_are_those_of_enumeration(
         torch.testing.assert_close(shares, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_no_sequence_is_no_path() -> None:
+    crf, emissions, lengths = made(0, [])
+    assert crf.log_partition(emissions, lengths.long()).shape == (0,)
+    assert crf.viterbi(emissions, lengths.long()).shape == (0,)
+
+
 def test_the_likelihood_has_the_gradient_of_its_definition() -> None:
     crf, emissions, sizes = made(0, [3, 1])
     labels = torch.tensor([0, 1, 2, 0])
@@ -83,6 +90,31 @@ def test_the_likelihood_has_the_gradient_of_its_definition() -> None:
     assert torch.autograd.gradcheck(
         lambda x: -crf.log_likelihood(x, sizes, labels).mean(), (emissions,)
     )
+
+
+class Work(TorchDispatchMode):
+    """Counts the numbers that operations newly make."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and not func.is_view and not func._schema.is_mutable:
+            self.numbers += result.numel()
+        return result
+
+
+@pytest.mark.parametrize("way", ["viterbi", "marginals"])
+def test_one_long_sequence_makes_short_ones_no_dearer(way: str) -> None:
+    """Twice as much of both is twice the work, not four times."""
+
+    def work(size: int) -> int:
+        crf, emissions, lengths = made(0, [size] + [1] * 8 * size)
+        with Work() as counted:
+            getattr(crf, way)(emissions, lengths)
+        return counted.numbers
+
+    assert work(80) < 2.5 * work(40)
 
 
 def test_a_bilstm_reads_each_sequence_by_itself() -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bertsmith.nn.recurrent import by_step
+
 FORBIDDEN = -1e4
 """The score of what may not be: exp of it is 0 in fp32, and it is finite."""
 
@@ -62,12 +64,16 @@ class CRF(nn.Module):
     ) -> Tensor:
         """(B,) log of the sum of exp(score) over all label sequences."""
         start_K, transitions_KK, end_K = self._scores(emissions_WK, rules)
-        order, starts = _longest_first(lengths)
-        alpha_BK = start_K + emissions_WK[starts[order]]
-        for step, alive in _steps(lengths[order]):
-            paths_bKK = alpha_BK[:alive, :, None] + transitions_KK
-            moved_bK = paths_bKK.logsumexp(dim=1) + emissions_WK[starts[order[:alive]] + step]
-            alpha_BK = torch.cat([moved_bK, alpha_BK[alive:]])
+        # Taken apart once: a gradient that each step put into a whole would cost S times as much.
+        rows_W, sizes = by_step(lengths)
+        first_BK, *following = torch.split(emissions_WK[rows_W], sizes.tolist() or [0])
+        alpha_bK, ended = start_K + first_BK, list[Tensor]()
+        for own_bK in following:
+            alive = len(own_bK)
+            ended.append(alpha_bK[alive:])
+            alpha_bK = (alpha_bK[:alive, :, None] + transitions_KK).logsumexp(dim=1) + own_bK
+        alpha_BK = torch.cat([alpha_bK, *reversed(ended)])
+        order, _ = _longest_first(lengths)
         return (alpha_BK + end_K).logsumexp(dim=1)[order.argsort()]
 
     def marginals(
@@ -85,15 +91,15 @@ class CRF(nn.Module):
         """(W,) the most probable labels of each sequence; of equals, those of lower number."""
         start_K, transitions_KK, end_K = self._scores(emissions_WK, rules)
         order, starts = _longest_first(lengths)
-        best_BK = start_K + emissions_WK[starts[order]]
+        best_bK, ended = start_K + emissions_WK[starts[order]], list[Tensor]()
         back_WK = torch.zeros_like(emissions_WK, dtype=torch.int64)
         steps = list(_steps(lengths[order]))
         for step, alive in steps:
             places = starts[order[:alive]] + step
-            paths_bKK = best_BK[:alive, :, None] + transitions_KK
-            top_bK, back_WK[places] = paths_bKK.max(dim=1)
-            best_BK = torch.cat([top_bK + emissions_WK[places], best_BK[alive:]])
-        label_B = (best_BK + end_K).argmax(dim=1)
+            ended.append(best_bK[alive:])
+            top_bK, back_WK[places] = (best_bK[:alive, :, None] + transitions_KK).max(dim=1)
+            best_bK = top_bK + emissions_WK[places]
+        label_B = (torch.cat([best_bK, *reversed(ended)]) + end_K).argmax(dim=1)
         labels_W = lengths.new_zeros(len(emissions_WK))
         labels_W[starts[order] + lengths[order] - 1] = label_B
         for step, alive in reversed(steps):

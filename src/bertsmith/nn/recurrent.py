@@ -25,7 +25,7 @@ class BiLSTM(nn.Module):
 
     def forward(self, inputs_WD: Tensor, lengths: Tensor) -> Tensor:
         """Sequences of `lengths` (B,), each at least 1, end to end."""
-        order, sizes = _by_step(lengths)
+        order, sizes = by_step(lengths)
         packed = PackedSequence(inputs_WD[order], sizes)
         outputs, _ = self.lstm(packed)
         back = torch.empty_like(order)
@@ -33,7 +33,7 @@ class BiLSTM(nn.Module):
         return outputs.data[back]  # type: ignore[no-any-return]
 
 
-def _by_step(lengths: Tensor) -> tuple[Tensor, Tensor]:
+def by_step(lengths: Tensor) -> tuple[Tensor, Tensor]:
     """(W,) all rows by their place in their sequence, longer sequences first, and how many
     there are at each place: torch's PackedSequence."""
     longest_first = lengths.argsort(descending=True, stable=True)
