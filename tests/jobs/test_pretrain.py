@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 import signal
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,12 @@ from bertsmith import recipes
 from bertsmith.cli import main
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
-from bertsmith.engine.train import State
+from bertsmith.engine.train import Length, State, Step
 from bertsmith.errors import CheckpointError, ConfigError, CorpusError, TrainingError
 from bertsmith.export.huggingface import load_model
 from bertsmith.files import alone_in
 from bertsmith.jobs import recorder
-from bertsmith.jobs.pretrain import load_config, pretrain
+from bertsmith.jobs.pretrain import _crosses, load_config, pretrain
 from bertsmith.jobs.setup import describe, prepare
 from bertsmith.nn.models import SequenceClassifier
 from bertsmith.recipes.base import find
@@ -161,15 +160,23 @@ def arguments(corpus: Corpus, out: Path, steps: int) -> list[str]:
     return ["pretrain", "modern", "--corpus", str(corpus.folder), "--out", str(out), *pairs]
 
 
-def stop_at(out: Path, step: int) -> None:
-    """Wait for a checkpoint and ask this very process to stop."""
-    while not list((out / "checkpoints").glob(f"step-*{step:04d}")):
-        time.sleep(0.001)
-    os.kill(os.getpid(), signal.SIGTERM)
+def stop_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Have this very process asked to stop in a step."""
+    shown = recorder.Recorder.step
+
+    def stopped(self: recorder.Recorder, taken: Step[Cursor]) -> None:
+        shown(self, taken)
+        if taken.state.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    patch.setattr(recorder.Recorder, "step", stopped)
 
 
 def test_sigterm_stops_and_the_same_command_goes_on(
-    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Corpus,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What kill -9 does is in test_benchmarks.py."""
     undisturbed, out, steps = tmp_path / "a", tmp_path / "b", 40
@@ -183,8 +190,9 @@ def test_sigterm_stops_and_the_same_command_goes_on(
         return ended.value.code
 
     assert run(undisturbed) == 0
-    Thread(target=stop_at, args=(out, 17), daemon=True).start()
-    assert run(out) == 128 + signal.SIGTERM
+    with monkeypatch.context() as patch:
+        stop_at(17, patch)
+        assert run(out) == 128 + signal.SIGTERM
     assert "goes on from there" in capsys.readouterr().out
     assert read_run(out / "log.jsonl").end["reason"] == "stopped"  # type: ignore[index]
     assert run(out) == 0
@@ -192,6 +200,23 @@ def test_sigterm_stops_and_the_same_command_goes_on(
     assert digest(out) == digest(undisturbed)
     logs = [read_run(folder / "log.jsonl").of("step") for folder in (undisturbed, out)]
     assert [r["loss"] for r in logs[0]] == [r["loss"] for r in logs[1]]
+
+
+def test_a_signal_in_the_last_step_leaves_a_run_that_is_complete(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(TINY["budget"]["steps"], monkeypatch)
+    result = pretrain(config("modern"), corpus, tmp_path / "run")
+    assert (result.finished, result.exit_status) == (True, 128 + signal.SIGTERM)
+    assert "The run is complete." in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+def test_moments_are_spread_over_all_steps() -> None:
+    """0.29 * 100 is less than 29."""
+    states = [State(Cursor(), step) for step in range(101)]
+    length = Length(steps=100)
+    assert all(_crosses(length, *pair, 100) for pair in pairwise(states))
+    assert [b.step for a, b in pairwise(states) if _crosses(length, a, b, 3)] == [34, 67, 100]
 
 
 def test_the_log_of_a_run_that_was_killed_tells_of_every_step(
@@ -217,6 +242,10 @@ def test_the_log_of_a_run_that_was_killed_tells_of_every_step(
     assert [record["step"] for record in logs[0]] == [8, 12, 16, 24]
     for name in ("step", "tokens", "loss", "mlm_loss", "grad_norm", "learning_rate"):
         assert [record[name] for record in logs[0]] == [record[name] for record in logs[1]]
+    ends = [sorted((tmp_path / name / "checkpoints").iterdir())[-1] for name in "ab"]
+    looks = [json.loads((end / checkpoint.STATE).read_text())["looks"] for end in ends]
+    assert looks[0] == looks[1]
+    assert looks[0]["count"]
 
 
 def test_a_damaged_newest_checkpoint_falls_back(
@@ -242,26 +271,25 @@ def test_minutes_become_tokens_once(corpus: Corpus, tmp_path: Path) -> None:
     assert tokens is not None
     assert first.tokens >= tokens
     again = pretrain(load_config(tmp_path / "a" / "config.toml"), corpus, tmp_path / "b")
-    ends = [sorted((tmp_path / name / "checkpoints").iterdir())[-1] for name in "ab"]
-    looks = [json.loads((end / checkpoint.STATE).read_text())["looks"] for end in ends]
-    assert looks[0] == looks[1]
-    assert looks[0]["count"]
     assert again.tokens == first.tokens
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert pretrain(minutes, corpus, tmp_path / "a").tokens == first.tokens
 
 
-def test_calibrating_leaves_nothing_beside_the_run(
+def test_calibrating_is_of_one_process_and_leaves_nothing(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = arguments(corpus, tmp_path / "run", 9)
+    out = tmp_path / "run"
+    command = arguments(corpus, out, 9)
     command[command.index("budget.steps=9")] = "budget.minutes=0.01"
-    (tmp_path / ".run.0a1b2c3d.tmp").mkdir()  # as kill -9 leaves it
+    (out / ".calibration.0a1b2c3d.tmp").mkdir(parents=True)  # as kill -9 leaves it
     handler, save = signal.getsignal(signal.SIGTERM), checkpoint.save
 
     def stopped(root: Path, *given: Any, **named: Any) -> Path:
         saved = save(root, *given, **named)
-        assert saved.parent.parent == tmp_path
+        assert saved.parent.parent == out  # whose disk it is
+        with pytest.raises(ConfigError, match="another process"), alone_in(out, ConfigError):
+            pass  # nobody else calibrates meanwhile
         os.kill(os.getpid(), signal.SIGTERM)
         return saved
 
@@ -271,11 +299,12 @@ def test_calibrating_leaves_nothing_beside_the_run(
     signal.signal(signal.SIGTERM, handler)
     monkeypatch.undo()
     assert ended.value.code == 128 + signal.SIGTERM
-    assert [path.name for path in tmp_path.iterdir()] == [".run.0a1b2c3d.tmp"]
+    assert [path.name for path in out.iterdir()] == [".calibration.0a1b2c3d.tmp"]
     with pytest.raises(SystemExit) as ended:
         main.run(command)
     signal.signal(signal.SIGTERM, handler)
     assert ended.value.code == 0
+    assert not list(out.glob(".*"))
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -289,6 +318,24 @@ def test_another_run_in_the_folder_is_refused(corpus: Corpus, tmp_path: Path) ->
     other = build_corpus(texts, corpus.tokenizer(), tmp_path / "other")
     with pytest.raises(CheckpointError, match="another corpus"):
         pretrain(config("modern"), other, tmp_path / "run")
+
+
+def test_what_was_killed_before_its_first_checkpoint_is_told_of_anew(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be begun again on another corpus, whose the log's first record is then."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    other = build_corpus(documents(300, seed=1), corpus.tokenizer(), tmp_path / "other")
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.Recorder, "checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config("modern"), corpus, tmp_path / "run")
+    pretrain(config("modern"), other, tmp_path / "run")
+    log = read_run(tmp_path / "run" / "log.jsonl")
+    assert log.run["corpus"]["fingerprint"] == other.fingerprint
 
 
 def test_log_settings_may_change_and_minutes_may_not(corpus: Corpus, tmp_path: Path) -> None:

@@ -72,7 +72,6 @@ def _begin(setup: Setup, path: Path) -> RunConfig:
         header = f"# {minutes:g} minutes at {rate:,.0f} tokens/s, less what is no training\n"
         config = resolve(config, {"budget": {"tokens": tokens, "from_minutes": minutes}})
     if setup.group.leads:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, header + config.to_toml())
     return config
 
@@ -112,12 +111,11 @@ def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
 
 
 def _saving_seconds(optimizer: Optimizer, group: Group, out: Path) -> float:
-    """Of one checkpoint, on the disk that `out` will be on; the first process writes it."""
+    """Of one checkpoint, on the disk of `out`; the first process writes it."""
     tensors = optimizer.state()
     if not group.leads:
         return 0.0
-    there = next(folder for folder in out.absolute().parents if folder.is_dir())
-    with temporary_folder(there / out.name) as folder:
+    with temporary_folder(out / "calibration") as folder:
         began = time.perf_counter()
         checkpoint.save(folder, 0, tensors, {}, keep=1)
         return time.perf_counter() - began

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from bertsmith.config import RunConfig, overlay, resolve
-from bertsmith.data.loader import Cursor
+from bertsmith.data.loader import ROUNDING, Cursor
 from bertsmith.engine.distributed import joined
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.optim import Optimizer, make_schedule
@@ -111,10 +111,11 @@ def pretrain(
     with joined() as group, ExitStack() as kept:
         setup = prepare(config, corpus, group)
         samples = samples or setup.samples()
+        if group.leads:
+            out.mkdir(parents=True, exist_ok=True)
+            kept.enter_context(alone_in(out, ConfigError))
         with _memory_of(setup):
             setup = replace(setup, config=settle(setup, out))
-        if group.leads:
-            kept.enter_context(alone_in(out, ConfigError))
         setup, model, optimizer = begin(setup)
         with (
             _memory_of(setup),
@@ -196,14 +197,15 @@ def _train(
                 break
             if is_due:
                 recorder.checkpoint(optimizer, state)
-    recorder.end(state, "stopped" if stop.signal_number is not None else "budget")
+    recorder.end(state, "budget" if setup.length.progress(state) >= 1.0 else "stopped")
     recorder.checkpoint(optimizer, state)
     return state
 
 
 def _crosses(length: Length, before: State[Cursor], after: State[Cursor], times: int) -> bool:
     """Whether one of `times` evenly spread moments of the run lies between two states."""
-    return int(length.progress(before) * times) < int(length.progress(after) * times)
+    begin, end = (int(length.progress(state) * times + ROUNDING) for state in (before, after))
+    return begin < end
 
 
 def _publish(

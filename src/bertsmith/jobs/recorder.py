@@ -20,6 +20,7 @@ from bertsmith.engine.log import Log, cut_log
 from bertsmith.engine.optim import Optimizer
 from bertsmith.engine.train import DivergenceError, State, Step, listed
 from bertsmith.errors import CheckpointError, ConfigError, TrainingError
+from bertsmith.export.sentences import is_sentence_folder
 from bertsmith.jobs.fill import fill_mask
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.samples import Sample
@@ -63,9 +64,9 @@ class SavedState(Config):
     """See `engine.train.State`."""
     unlogged: list[StepNumbers] = Field(default_factory=list)
     """The steps since the log's last record of steps, so that the next one is of them, too."""
-
     looks: Looks = Looks()
     """Whether the loss stands still; see `engine.health.StuckDetector`."""
+
 
 class Recorder:
     """The open bar and log of one run, and when it last saved.
@@ -121,16 +122,27 @@ class Recorder:
                 weights = {f"weights.{name}": weight for name, weight in weights.items()}
             optimizer.load_state(self._group.hand_out(weights, optimizer.shapes()))
             self._bar.say(f"from {shown_name(source.model)}: {taken}")
+            if is_sentence_folder(Path(source.model)):
+                self._bar.say(
+                    "not taken: the steps after its last layer that sentence-transformers do "
+                    "(modules.json); the new model has none"
+                )
         self._phase = state.cursor.phase
         self._heldout = self._setup.heldout_batches(self._phase)
+        is_evaluated = False
         if self._group.leads:
-            kept = cut_log(self._out / "log.jsonl", state.step)
+            # Without a checkpoint nothing that it tells is of this beginning: the corpus, say.
+            kept = cut_log(self._out / "log.jsonl", -1 if found is None else state.step)
+            is_evaluated = any(record.get("kind") == "eval" for record in kept)
             self._log = Log(self._out / "log.jsonl")
             if not any(record["kind"] == "run" for record in kept):
                 self._describe(count_parameters(model), taken)
         if source is not None:
             self.checkpoint(optimizer, state)  # from here on the source may be gone
-            self.evaluate(model, state)
+        if self._setup.config.source is not None and state.step == 0:
+            (is_told,) = self._group.largest(is_evaluated)
+            if not is_told:
+                self.evaluate(model, state)
         return state
 
     def _load(
@@ -252,6 +264,7 @@ class Recorder:
                 evaluation=self.evaluation,
                 first_loss=state.first_loss,
                 unlogged=self._unlogged,
+                looks=self._detector.looks,
             ).model_dump(mode="json"),
             self._setup.config.log.keep_checkpoints,
         )
@@ -264,7 +277,6 @@ class Recorder:
 
     def diverged(self, error: DivergenceError) -> TrainingError:
         """Log the step and the data of `error`, drop checkpoints of weights that were ruined
-                looks=self._detector.looks,
         already, and return the error for the user.
         """
         folder, cursor = self._out / "checkpoints", self._cursor_of(error.step)
