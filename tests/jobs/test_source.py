@@ -13,12 +13,15 @@ from safetensors.torch import load_file
 from bertsmith.config import RunConfig, resolve
 from bertsmith.errors import BertsmithError, ConfigError, CorpusError, ModelError
 from bertsmith.export.huggingface import load_masked_lm, load_tokenizer, read_model
+from bertsmith.jobs import recorder
 from bertsmith.jobs.pretrain import PretrainResult, load_config, pretrain
 from bertsmith.jobs.setup import describe, prepare
 from bertsmith.report.log import read_run
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.corpus_building import build_corpus
 from recipes.toy import TINY, config, documents, make_corpus
+
+from .tiny import POST, save_tiny_model
 
 RECIPES = ("bert", "modern", "albert", "electra", "t5", "word2vec")
 SETTINGS = {key: TINY[key] for key in ("data", "optim", "budget", "log")}
@@ -152,6 +155,31 @@ def test_a_public_bert_without_heads(corpora: dict[str, Corpus], tmp_path: Path)
     assert load_tokenizer(result.model).fingerprint == tokenizer.fingerprint
 
 
+def test_killed_before_its_first_evaluation_a_run_still_tells_what_it_began_with(
+    corpora: dict[str, Corpus],
+    sources: dict[str, PretrainResult],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source, out = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(sources["bert"].model, source)
+    (source / "modules.json").write_text("[]")  # as sentence-transformers have it
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.Recorder, "evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(from_model("bert", source), corpora["bert"], out)
+    assert "not taken: the steps after its last layer" in capsys.readouterr().err
+    for _ in range(2):
+        pretrain(from_model("bert", source), corpora["bert"], out)
+        first = [record for record in read_run(out / "log.jsonl").of("eval") if not record["step"]]
+        assert [record["loss"] for record in first] == [sources["bert"].evaluation["loss"]]
+
+
 def test_resume_needs_no_source_and_takes_no_other(
     corpora: dict[str, Corpus], sources: dict[str, PretrainResult], tmp_path: Path
 ) -> None:
@@ -202,9 +230,15 @@ def test_what_does_not_go_together_is_refused(
         ("bert", "t5", "has a part 'decoder' that the recipe 'bert' does not train"),
         ("bert", "word2vec", "has no encoder"),
         ("word2vec", "bert", "has a part 'encoder' that the recipe 'word2vec' does not"),
+        ("left_to_right", "bert", "reads both ways, which a network of the recipe 'left_to_right'"),
     ):
         with pytest.raises(ModelError, match=said):
             from_model(recipe, sources[source].model)
+    causal = save_tiny_model(tmp_path / "causal", POST.model_copy(update={"causal": True}))
+    with pytest.raises(
+        ModelError, match=r"reads from left to right, which .*'modern'"
+    ):
+        from_model("modern", causal)
     with pytest.raises(ConfigError, match=r"model\.generator_size: 0\.5 makes another generator"):
         from_model("electra", sources["electra"].model, model={"generator_size": 0.5})
     sums = tmp_path / "sums.toml"

@@ -146,7 +146,15 @@ def _begun_from(given: SourceConfig, out: Path | None) -> RunConfig | None:
 
 
 def _require_use(recipe: Recipe, model: ModelFolder) -> None:
-    """ModelError where `model` has not what the recipe's network is made of."""
+    """ModelError where `model` has not what the recipe's network is made of, or reads another way:
+    who sees the next token has nothing to learn from being asked for it."""
+    if recipe.config.model.causal != model.config.causal:
+        way = "from left to right" if model.config.causal else "both ways"
+        raise ModelError(
+            f"reads {way}, which a network of the recipe {recipe.config.recipe!r} does not",
+            where=model.path,
+            mend="choose another recipe or another model",
+        )
     wanted = _network(recipe, recipe.config.model)
     parts = {neutral_name(own, recipe.config.model).partition(".")[0] for own in wanted}
     for part in ("encoder", "decoder", "input"):
