@@ -158,26 +158,29 @@ def test_the_interval_of_a_ratio() -> None:
 def test_questions_on_a_text_are_drawn_together() -> None:
     words = "What is it here Anna buys bread Bela buys water today"
     tokenizer = wordpiece([words, words.lower()], 60)
-    texts = ("Anna buys bread today", "Bela buys water", "Anna buys bread today")
+    texts = ("Anna buys bread today", "Bela buys water") * 2 + ("Anna buys water today",)
     questions = [
         Question(str(row), "What is it", text, (Answer(text[10:15], 10),))
         for row, text in enumerate(texts)
     ]
     data = qa.TASK.encode(questions, tokenizer, 48, questions)
     lengths = [len(example.input_ids) for example in data.examples]
-    assert len(lengths) == 3
+    assert len(lengths) == 5
     outputs = np.random.default_rng(0).normal(size=(sum(lengths), 2))
     model: Any = None  # outputs are all that is asked for
     ours = qa.TASK.resampling(model, data, outputs)
-    assert ours.units == 2
+    assert ours.units == 3
     each = np.split(outputs, np.cumsum(lengths)[:-1])
     alone = [
         qa.TASK.assess(model, qa.TASK.encode([one], tokenizer, 48, [one]), own).f1
         for one, own in zip(questions, each, strict=True)
     ]
     assert len(set(alone)) > 1
-    drawn = ours.scores(np.array([[1, 1], [2, 0], [0, 2]]))["f1"]
-    assert drawn == pytest.approx([np.mean(alone), (alone[0] + alone[2]) / 2, alone[1]])
+    drawn = ours.scores(np.array([[1, 1, 1], [3, 0, 0], [0, 2, 1]]))["f1"]
+    expected = [alone[0] + alone[2], 2 * (alone[1] + alone[3]) + alone[4]]
+    assert drawn == pytest.approx([np.mean(alone), expected[0] / 2, expected[1] / 5])
+    fewer = qa.TASK.encode(questions[:4], tokenizer, 48, questions[:4])
+    assert qa.TASK.resampling(model, fewer, np.concatenate(each[:4])).units == 4  # of two texts
 
     choices = [
         Choice(text, "What is it", ("bread", "water"), 0)
@@ -189,6 +192,8 @@ def test_questions_on_a_text_are_drawn_together() -> None:
     assert ours.units == 4  # those without a text are each by themselves
     drawn = ours.scores(np.array([[1, 1, 1, 1], [0, 2, 1, 1], [4, 0, 0, 0]]))["accuracy"]
     assert drawn == pytest.approx([3 / 5, 3 / 6, 1])
+    fewer_chosen = choice.TASK.encode(choices[1:4], tokenizer, 48, choices[1:4])
+    assert choice.TASK.resampling(model, fewer_chosen, scores[2:8]).units == 3
 
 
 def test_texts_of_an_article_are_drawn_together() -> None:
@@ -213,6 +218,7 @@ def test_texts_of_an_article_are_drawn_together() -> None:
     assert units("x", "y", "y", "y", "x") == 4  # of two articles there are no intervals
     assert units("", "", "", "", "") == 4
     assert outermost((1, 1, 2, 3), "abcd") == (1, 1, 2, 3)
+    assert outermost((1, 1, 1), "aba", "xyx") == "xyx"
 
 
 @pytest.mark.parametrize("scheme", ["plain", "IOB2"])

@@ -4,8 +4,8 @@ The units of a set are drawn again with replacement, as many as there are, and s
 95 % of 1,000 such scores are the interval. It tells what other examples of the same kind would
 give with the same model; what another seed would give is the spread over seeds. What hangs
 together (the words of a sentence, the questions on a text) is one unit, drawn whole (Field & Welsh
-2007): one by one, they would seem to tell more than they do. The interval of a set that is one
-unit alone has no width.
+2007): one by one, they would seem to tell more than they do. Of one or two
+such units no interval can be made; there, their parts are drawn.
 """
 
 from __future__ import annotations

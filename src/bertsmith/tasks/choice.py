@@ -26,7 +26,7 @@ from bertsmith.nn.models import ChoiceModel, HeadedEncoder
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Task
 from bertsmith.tasks.choice_files import Choice, read_choices
 from bertsmith.tasks.findings import Finding, Item, Place, single
-from bertsmith.tasks.many_scores import Resampling, of_means
+from bertsmith.tasks.many_scores import Resampling, of_means, outermost
 from bertsmith.tasks.metrics import ClassScores, Metrics
 from bertsmith.tasks.mistakes import FILE, table_text
 from bertsmith.tasks.records import STDIN_NAME
@@ -210,12 +210,12 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray
     ) -> Resampling:
-        """By contexts; a question without one by itself."""
+        """By contexts; a question without one by itself, and all where there are hardly any."""
         chosen = [int(scores.argmax()) for scores in _by_question(data, outputs)]
         right = [choice.right for choice in data.choices]
         values = {"accuracy": (np.array(chosen) == np.array(right)).astype(float)}
         contexts = [choice.context.strip() or row for row, choice in enumerate(data.choices)]
-        return of_means(values, contexts)
+        return of_means(values, outermost(contexts, range(len(contexts))))
 
     def assess_each(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray, names: Sequence[str]

@@ -38,10 +38,11 @@ def of_sums(
     return Resampling(values_NC.shape[0], lambda weights_RN: scores((values_NC.T @ weights_RN.T).T))
 
 
-def outermost(larger: Sequence[Hashable], smaller: Sequence[Hashable]) -> Sequence[Hashable]:
-    """What to draw whole: the `larger` groups that rows belong to, such as articles, or, where
-    there are fewer than FEWEST_GROUPS, the `smaller` ones."""
-    return larger if len(set(larger)) >= FEWEST_GROUPS else smaller
+def outermost(*groupings: Sequence[Hashable]) -> Sequence[Hashable]:
+    """What to draw whole, of the groups that rows belong to, the largest first, such as articles:
+    the first of which there are FEWEST_GROUPS, else the last."""
+    enough = (groups for groups in groupings if len(set(groups)) >= FEWEST_GROUPS)
+    return next(enough, groupings[-1])
 
 
 def added_up(

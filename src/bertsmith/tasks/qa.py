@@ -265,8 +265,8 @@ class QuestionTask(Task[Question, EncodedQuestions]):
     def resampling(
         self, model: HeadedEncoder, data: EncodedQuestions, outputs: FloatArray
     ) -> Resampling:
-        """By articles, or by contexts where these are of none. A threshold that is tuned on their
-        questions is the one of all of them."""
+        """By articles, by contexts where these are of none, or, where there are hardly any of
+        these, by questions. A threshold that is tuned on them is the one of all of them."""
         metrics = self.assess(model, data, outputs)
         predictions = self.tuned(metrics).predictions(model, data.questions, data, outputs, ())
         scores = self._scores(predictions)
@@ -275,7 +275,8 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         articles: dict[str, str] = {}  # of a context that is there twice, the first
         for question in data.questions:
             articles.setdefault(question.context, question.article or question.context)
-        return of_means(values, outermost([articles[own] for own in contexts], contexts))
+        by_article, by_itself = [articles[own] for own in contexts], range(len(contexts))
+        return of_means(values, outermost(by_article, contexts, by_itself))
 
     def _scores(self, predictions: Sequence[AnswerPrediction]) -> list[Score]:
         """Of each answer, by the rules of the questions' set."""
