@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from bertsmith.report.figures import smooth
 from bertsmith.report.finetune import INIT_NAMES
@@ -54,8 +55,9 @@ Floats = npt.NDArray[np.float64]
 def figure(data: Data) -> Figure:
     """All of it in one: curves above, lines and planes below, where there are."""
     with styled():
-        drawn = new_figure(7.5 if data["surfaces"] else 2.8, width=2 * WIDTH)
-        rows = drawn.subplots(3 if data["surfaces"] else 1, 2, squeeze=False)
+        heights = [2.5, 2.3, 3.8] if data["surfaces"] else [2.8]
+        drawn = new_figure(sum(heights), width=2 * WIDTH)
+        rows = drawn.subplots(len(heights), 2, squeeze=False, height_ratios=heights)
         _losses(rows[0, 0], data)
         _scores(rows[0, 1], data)
         if data["surfaces"]:
@@ -111,19 +113,22 @@ def sections(data: Data) -> list[Section]:
 
 def _surface_sections(data: Data) -> list[Section]:
     with styled():
-        lines, planes = new_figure(2.8), new_figure(3.4, width=2 * WIDTH)
+        lines, planes = new_figure(2.8), new_figure(3.8, width=1.5 * WIDTH)
         _lines(lines.add_subplot(), data)
         _planes(planes.subplots(1, 2), data)
     return [
         Text(
             f"The training loss on {data['surface_examples']:,} examples, with nothing dropped, at "
-            "weights that were never trained: on the line from the start to the end of one seed, "
-            "and on the plane through the start and two ends, reached with the examples in two "
-            "orders (Hao et al. 2019). Distances are Euclidean, in the space of all weights. A "
-            "plane is two of millions of directions: that a valley looks wide or narrow in it "
-            "says something of these two alone, and it is of one seed."
+            "weights that were never trained (Hao et al. 2019): on the line from the start to the "
+            "end of one seed."
         ),
         FigureSection(lines, "0 is the start, 1 the end.", "loss along a line, by start"),
+        Text(
+            "And on the plane through the start and two ends, reached with the examples in two "
+            "orders. Distances are Euclidean, in the space of all weights. A plane is two of "
+            "millions of directions: that a valley looks wide or narrow in it says something of "
+            "these two alone, and it is of one seed."
+        ),
         FigureSection(planes, "The darker, the larger the loss.", "loss on a plane, by start"),
     ]
 
@@ -162,6 +167,7 @@ def _bands(axes: Axes, data: Data, x: str, y: str, *, smoothed: bool) -> None:
 
 def _lines(axes: Axes, data: Data) -> None:
     axes.set(xlabel="share of the way from start to end", ylabel="training loss")
+    axes.xaxis.set_major_locator(MultipleLocator(0.5))
     ends = []
     for (init, surface), colour in zip(data["surfaces"].items(), SERIES, strict=False):
         axes.plot(surface["alphas"], surface["line"], color=colour)
@@ -195,7 +201,7 @@ def _planes(panels: Sequence[Axes], data: Data) -> None:
 def _mark(axes: Axes, points: Floats, colour: str) -> None:
     for end in points[1:]:
         axes.plot(*zip(points[0], end, strict=True), color=colour, linewidth=1, linestyle=":")
-    for name, point in zip(("start", "end", "end, another order"), points, strict=True):
+    for name, point in zip(("start", "end", "end,\nanother order"), points, strict=True):
         axes.plot(*point, "o", color=colour, markersize=5)
         axes.annotate(
             name, point, xytext=(0, 6), textcoords="offset points", ha="center", color=INK

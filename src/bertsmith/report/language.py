@@ -20,6 +20,12 @@ COLUMNS = (
 )
 
 
+PAGE_COLUMNS = (
+    *("layer", "factor", "norm", "turned", "random: turned"),
+    *("hits", "random: hits", "dealt", "probe", "along"),
+)
+
+
 def figure(data: Data) -> Figure:
     """Three panels by layer: what turned, what was hit, and whether the language can be told."""
     layers = data["layers"]
@@ -88,6 +94,20 @@ def rows(data: Data) -> list[list[Any]]:
     ]
 
 
+def _row(row: Data) -> list[Any]:
+    """Of PAGE_COLUMNS."""
+    language, random = row["language"], row["random"]
+    turned, hits = (
+        f"{language[name]:.3f} ({language[f'{name}_low']:.3f} to {language[f'{name}_high']:.3f})"
+        for name in ("turned", "hits")
+    )
+    return [
+        *(row[name] for name in ("layer", "factor", "norm")),
+        *(turned, random["turned"], hits, random["hits"], language["dealt"]),
+        *(row["probe"], row["along"]),
+    ]
+
+
 def sections(data: Data) -> list[Section]:
     """The part of the page that is this instrument's."""
     best = data["layers"][data["best"]]
@@ -120,10 +140,10 @@ def sections(data: Data) -> list[Section]:
             f"what comes out of layer {best['layer']}, times {best['factor']:g}",
         ),
         Table(
-            COLUMNS,
-            rows(data),
-            "shares of tokens; the last two columns are balanced accuracies on tokens that no "
-            "probe has seen",
+            PAGE_COLUMNS,
+            [_row(row) for row in data["layers"]],
+            "shares of tokens, with 95 % intervals; the last two columns are balanced accuracies "
+            "on tokens that no probe has seen",
         ),
     ]
 
