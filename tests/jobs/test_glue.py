@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from bertsmith.errors import BertsmithError, ConfigError, DataError
+from bertsmith.files import alone_in
 from bertsmith.jobs.glue import GlueResult, glue
 from bertsmith.jobs.predict import Predictor
 from bertsmith.tasks.glue import GLUE
 from bertsmith.tasks.tables import TextRow
 from tasks.glue_files import DEV, TEST, TRAIN, write_glue
 
-from .tiny import save_tiny_model
+from .tiny import PRE, save_tiny_model
 
 QUICK: dict[str, Any] = {"epochs": 6, "batch_size": 16, "lr": 3e-3, "max_length": 64}
 
@@ -118,6 +119,13 @@ def test_the_same_command_goes_on_and_more_seeds_make_a_spread(
     assert {n: t["scores"] for n, t in again.scores["tasks"].items()} == {
         n: t["scores"] for n, t in done.scores["tasks"].items()
     }
+    begun = (out / "glue.toml").read_bytes()
+    other = save_tiny_model(tmp_path / "other", PRE)
+    with pytest.raises(ConfigError, match="the content of model has changed"):
+        glue([inputs / "glue"], other, out, seeds=1, from_scratch=True, **QUICK)
+    with alone_in(out, ConfigError), pytest.raises(ConfigError, match="another process is writing"):
+        glue(*arguments, seeds=1, from_scratch=True, **QUICK)
+    assert (out / "glue.toml").read_bytes() == begun
     same = {path: path.stat().st_mtime_ns for path in kept if "SST-2" not in path.parts}
     assert same == {path: time for path, time in kept.items() if path in same}
     assert (out / "submission.zip").read_bytes() == zipped

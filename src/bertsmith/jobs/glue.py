@@ -26,7 +26,7 @@ import tomli_w
 from bertsmith.engine.distributed import require_alone
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import read_model
-from bertsmith.files import is_free, write_atomically, write_text_atomically
+from bertsmith.files import alone_in, is_free, write_atomically, write_text_atomically
 from bertsmith.jobs.finetune import FinetuneResult, finetune_on
 from bertsmith.jobs.finetune_folder import spread_of
 from bertsmith.jobs.finetune_plan import require_seeds
@@ -46,6 +46,7 @@ from bertsmith.tasks.glue import (
 )
 from bertsmith.tasks.protocol import choose_protocol
 
+MARKER = "glue.toml"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """Of every file in the zip, so that equal predictions make equal zips."""
 
@@ -119,8 +120,9 @@ def glue(
     Leaves the folder that this module describes. Every file is read before anything is
     trained.
 
-    Raises ConfigError for a task or a value that makes no sense and under torchrun, DataError
-    where no task is there or a file is broken, ModelError and TrainingError as `finetune` does.
+    Raises ConfigError for a task or a value that makes no sense, where `out` holds something else
+    or this is under way there, and under torchrun, DataError where no task is there or a file is
+    broken, ModelError and TrainingError as `finetune` does.
     """
     require_alone("GLUE")
     require_workers(workers)
@@ -133,46 +135,53 @@ def glue(
     for each in found:  # what makes no sense is said before anything is written
         rows = described[each.task.name]["train"]["rows"]
         choose_protocol(config, rows, each.task.task.usual, **protocol)
-    _settle(folder, {"data": [str(path) for path in folders], "model": str(model)})
-    results: dict[str, FinetuneResult] = {}
-    for each in found:
-        name = each.task.name
-        _say(f"{name}: {_in_words(described[name])}")
-        tuned = finetune_on(
-            each.task.task,
-            each.read("train").table,
-            each.read("dev").table,
-            also={also: each.read(also).table for also in each.task.also if also in each.sets},
-            model=Path(model),
-            out=folder / name,
-            seeds=seeds,
-            from_scratch=from_scratch,
-            device=device,
-            precision=precision,
-            workers=workers,
-            **protocol,
-        )
-        if not tuned.finished:
-            return GlueResult(folder, False, {}, tuned.exit_status)
-        results[name] = tuned
-    scored = {
-        each.task.name: _scores(each.task, results[each.task.name], described[each.task.name])
-        for each in found
-    }
-    scores = {
-        "model": str(model),
-        "tasks": scored,
-        "absent": absent,
-        "mean": {
-            init: glue_mean(task["scores"][init]["score"]["median"] for task in scored.values())
-            for init in next(iter(scored.values()))["scores"]
-        },
-        "submission": _submit(folder, found, results, device, precision),
-    }
-    write_text_atomically(folder / "glue.json", json.dumps(scores, indent=1) + "\n")
-    write_text_atomically(folder / "README.md", glue_readme(scores))
-    write_glue_report(folder / "report.html", scores)
-    return GlueResult(folder, True, scores, 0)
+    asked = tomli_w.dumps({"data": [str(path) for path in folders], "model": str(model)})
+    _require_glue(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder, ConfigError):
+        if not (folder / MARKER).exists():
+            _require_glue(folder)
+            write_text_atomically(folder / MARKER, asked)  # first: it says whose the rest is
+        results: dict[str, FinetuneResult] = {}
+        for each in found:
+            name = each.task.name
+            _say(f"{name}: {_in_words(described[name])}")
+            tuned = finetune_on(
+                each.task.task,
+                each.read("train").table,
+                each.read("dev").table,
+                also={also: each.read(also).table for also in each.task.also if also in each.sets},
+                model=Path(model),
+                out=folder / name,
+                seeds=seeds,
+                from_scratch=from_scratch,
+                device=device,
+                precision=precision,
+                workers=workers,
+                **protocol,
+            )
+            if not tuned.finished:
+                return GlueResult(folder, False, {}, tuned.exit_status)
+            results[name] = tuned
+        scored = {
+            each.task.name: _scores(each.task, results[each.task.name], described[each.task.name])
+            for each in found
+        }
+        scores = {
+            "model": str(model),
+            "tasks": scored,
+            "absent": absent,
+            "mean": {
+                init: glue_mean(task["scores"][init]["score"]["median"] for task in scored.values())
+                for init in next(iter(scored.values()))["scores"]
+            },
+            "submission": _submit(folder, found, results, device, precision),
+        }
+        write_text_atomically(folder / "glue.json", json.dumps(scores, indent=1) + "\n")
+        write_text_atomically(folder / "README.md", glue_readme(scores))
+        write_glue_report(folder / "report.html", scores)
+        write_text_atomically(folder / MARKER, asked)
+        return GlueResult(folder, True, scores, 0)
 
 
 def _look(
@@ -209,14 +218,11 @@ def _located(
     return {name: place for name, place in places.items() if place is not None}
 
 
-def _settle(folder: Path, asked: Mapping[str, Any]) -> None:
-    marker = folder / "glue.toml"
-    if not marker.exists() and not is_free(folder):
+def _require_glue(folder: Path) -> None:
+    if not (folder / MARKER).exists() and not is_free(folder):
         raise ConfigError(
             "is there already, and is no run of GLUE", where=folder, mend="give another --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(marker, tomli_w.dumps(asked))
 
 
 def _say(line: str) -> None:
