@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pickle
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from bertsmith.tasks.base import Task
 from bertsmith.tasks.glue import GLUE
 from bertsmith.tasks.symbols import symbols
 
+from .ended import end_once
 from .tiny import save_tiny_model, write_table
 
 PROTOCOL = {"epochs": 4, "batch_size": 16, "lr": 3e-3, "seeds": 2, "from_scratch": True}
@@ -74,20 +72,15 @@ def test_processes_that_are_ended_go_on_to_the_same(
     alone: FinetuneResult, inputs: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "bertsmith", "finetune", "classify", "--workers", "2"]
+    command = ["finetune", "classify", "--workers", "2"]
     for name in ("train.tsv", "dev.tsv", "model"):
         command += [f"--{name.removesuffix('.tsv')}", str(inputs / name)]
     command += ["--out", str(out), "--seeds", "2", "--from-scratch", "--epochs", "4"]
     command += ["--batch-size", "16", "--lr", "3e-3"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list(out.glob("parts/*/log.jsonl")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=250)
-    assert process.returncode in (0, -number, 128 + number), stderr  # 0: it was done already
-    if process.returncode == 128 + number:
-        assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
-    assert (out / "scores.json").exists() == (process.returncode == 0)
+    said = end_once(number, out, "parts/*/log.jsonl", command)
+    if number is signal.SIGTERM:
+        assert said.splitlines()[-1] == "stopped; the same command again goes on from here"
+    assert not (out / "scores.json").exists()
     require_same(run(inputs, out, workers=2 if number is signal.SIGKILL else 1), alone)
 
 
