@@ -21,7 +21,7 @@ context.set_forkserver_preload(PRELOADED)
 class Together:
     """`size` processes that call `function(*args)`; none outlives `seconds`."""
 
-    def __init__(self, size: int, function: Callable[..., Any], *args: Any, seconds: float = 200.0):
+    def __init__(self, size: int, function: Callable[..., Any], *args: Any, seconds: float = 270.0):
         self._store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         self._until = time.monotonic() + seconds
         self._lines, self.processes = [], []

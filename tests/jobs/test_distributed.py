@@ -194,7 +194,7 @@ def test_torchrun_trains_and_one_process_speaks(corpus: Corpus, tmp_path: Path) 
     def torchrun(*more: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            [*command, *more], capture_output=True, text=True, timeout=120, env=environment
+            [*command, *more], capture_output=True, text=True, timeout=280, env=environment
         )
 
     ended = torchrun()
@@ -238,7 +238,7 @@ def test_no_thread_outlives_the_group(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--standalone", str(tmp_path / "ends.py"), str(tmp_path)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
     assert told.returncode == 0, told.stderr
     threads = [(tmp_path / rank).read_text() for rank in "01"]
     assert all(said.startswith("0 of ") for said in threads), threads

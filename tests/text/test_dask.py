@@ -11,7 +11,7 @@ import pytest
 
 from bertsmith.cli import main
 from bertsmith.errors import CorpusError
-from bertsmith.text import chunks, corpus_building
+from bertsmith.text import chunks, corpus_building, workers
 from bertsmith.text.corpus import Corpus
 from wordpieces import wordpiece
 
@@ -58,6 +58,7 @@ def test_a_cluster_makes_the_same_corpus(
     text: Path, tokenizer: Path, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus_building, "CHUNK_CHARS", 300)  # many tasks
+    monkeypatch.setattr(workers, "DASK_SECONDS", 200)
     assert build(text, tokenizer, tmp_path / "dask", "--dask", scheduler) == 0
     assert build(text, tokenizer, tmp_path / "here", "--workers", "1") == 0
     there, here = Corpus.open(tmp_path / "dask"), Corpus.open(tmp_path / "here")
@@ -75,8 +76,6 @@ def test_nobody_at_the_address_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from bertsmith.text import workers
-
     monkeypatch.setattr(workers, "DASK_SECONDS", 1)
     assert build(text, tokenizer, tmp_path / "c", "--dask", "tcp://127.0.0.1:1") == 2
     assert "--dask: no dask scheduler answers at 'tcp://127.0.0.1:1'" in capsys.readouterr().err
