@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bertsmith.config import ModelConfig
 from bertsmith.nn.dropout import Dropout
+from bertsmith.nn.gradients import Embedding, LayerNorm
 from bertsmith.types import Batch
 
 
@@ -18,7 +19,7 @@ def layer_norm(config: ModelConfig, size: int | None = None) -> nn.Module:
     """LayerNorm over `size` (D), biased only where the config is, or RMSNorm, never biased."""
     if config.norm_kind == "rms":
         return nn.RMSNorm(size or config.hidden_size, eps=config.layer_norm_eps)
-    return nn.LayerNorm(size or config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
+    return LayerNorm(size or config.hidden_size, eps=config.layer_norm_eps, bias=config.bias)
 
 
 class Embeddings(nn.Module):
@@ -57,18 +58,18 @@ class Embeddings(nn.Module):
         return hidden_TD if self.projection is None else self.projection(hidden_TD)
 
 
-def _table(rows: int, size: int) -> nn.Embedding:
+def _table(rows: int, size: int) -> Embedding:
     """An embedding whose first values are the encoder's to draw, once."""
-    table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+    table: Embedding = Embedding.from_pretrained(  # type: ignore[no-untyped-call]
         torch.zeros(rows, size), freeze=False
     )
     return table
 
 
-class _RowsInUse(nn.Embedding):
+class _RowsInUse(Embedding):
     """Some rows of a table, under their old ids."""
 
-    def __init__(self, whole: nn.Embedding, ids: Tensor) -> None:
+    def __init__(self, whole: Embedding, ids: Tensor) -> None:
         super().__init__(len(ids), whole.embedding_dim, _weight=whole.weight.detach()[ids])
         self.weight.requires_grad_(whole.weight.requires_grad)
         self._places = torch.zeros(whole.num_embeddings, dtype=torch.int64, device=ids.device)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bertsmith.config import ModelConfig
+from bertsmith.nn.gradients import Embedding
 from bertsmith.types import Batch
 
 
@@ -27,8 +28,8 @@ class Word2Vec(nn.Module):
         super().__init__()
         self.config = config
         size = config.hidden_size
-        self.input = nn.Embedding(config.vocab_size, size)
-        self.output = nn.Embedding(config.vocab_size, size)
+        self.input = Embedding(config.vocab_size, size)
+        self.output = Embedding(config.vocab_size, size)
         nn.init.uniform_(self.input.weight, -0.5 / size, 0.5 / size)
         nn.init.zeros_(self.output.weight)
 
