@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bertsmith.data.loader import Loader, sequential_batches
 from bertsmith.errors import DataError
 from bertsmith.tasks.choice import TASK
 from bertsmith.tasks.choice_files import Choice, read_choices
+from bertsmith.tasks.guess import guess
 from wordpieces import wordpiece
 
 SWAG = (
@@ -51,6 +53,10 @@ def test_swag_mctest_and_json_lines(tmp_path: Path) -> None:
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [(choice.right, choice.context) for choice in read(lines)] == [(2, ""), (0, "x")]
     assert read(lines, labelled=False)[0].right is None
+    packed = tmp_path / "m.tsv.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "m.tsv").read_bytes()))
+    assert read(packed) == [first, second, third, fourth]
+    assert guess(packed) is TASK
     (tmp_path / "m.ans").unlink()
     assert len(read(tmp_path / "m.tsv", labelled=False)) == 4
 

@@ -26,7 +26,7 @@ from bertsmith.tasks.records import (
     stdin_lines,
     table_kind,
 )
-from bertsmith.text.lines import listed
+from bertsmith.text.lines import COMPRESSIONS, listed
 
 QUESTIONS = 4
 """Of an MCTest story; each has as many options."""
@@ -95,8 +95,15 @@ def _of_swag(lines: Lines, name: str, labelled: bool) -> Iterator[Choice]:
         yield _checked(Choice(record["sent1"], record["sent2"], options, right, line=line), where)
 
 
+def answers_file(path: Path) -> Path:
+    """Where the answers to an MCTest file are, which may be compressed."""
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    return plain.with_suffix(".ans")
+
+
 def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
-    answers = open_lines(path.with_suffix(".ans")) if labelled else iter(())
+    beside = answers_file(path)
+    answers = open_lines(beside) if labelled else iter(())
     count = 0
     for line, text in open_lines(path):
         if not text:
@@ -109,7 +116,7 @@ def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
                 where=where,
                 mend="give id, author, story, and 4 times a question and its 4 options",
             )
-        letters = _letters(next(answers, None), path.with_suffix(".ans"), where) if labelled else ""
+        letters = _letters(next(answers, None), beside, where) if labelled else ""
         count += 1
         story = fields[2].replace("\\newline", "\n").replace("\\tab", "\t")
         for number in range(QUESTIONS):
@@ -123,7 +130,7 @@ def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
     if count and (more := next(answers, None)) is not None and more[1]:
         raise DataError(
             "more answers than stories",
-            where=f"{path.with_suffix('.ans')}:{more[0]}",
+            where=f"{beside}:{more[0]}",
             mend="give the .ans file that came with it",
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from bertsmith.tasks import choice, classify, multilabel, qa, regress, tagging
 from bertsmith.tasks.base import Task
+from bertsmith.tasks.choice_files import answers_file
 from bertsmith.tasks.records import open_lines, read_records, table_kind
 from bertsmith.tasks.tables import Columns, open_table
 from bertsmith.text.lines import text_suffix
@@ -30,7 +31,7 @@ def guess(path: Path, columns: Columns | None = None) -> Task[Any, Any]:
     if suffix not in TABLES:
         return tagging.TASK
     if columns is None or columns == Columns():
-        if suffix == ".tsv" and path.with_suffix(".ans").is_file():
+        if suffix == ".tsv" and answers_file(path).is_file():
             return choice.TASK
         if suffix != ".tsv":
             names = set(read_records(open_lines(path), str(path), table_kind(path), True)[0])
