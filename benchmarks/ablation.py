@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.heldout import HeldOut
+from benchmarks.mistakes import told_in_a_line
 from bertsmith.config import resolve
 from bertsmith.jobs.pretrain import pretrain
 from bertsmith.markdown import markdown_row, markdown_table
@@ -39,6 +40,7 @@ WITHOUT: dict[str, dict[str, dict[str, object]]] = {
 }
 
 
+@told_in_a_line()
 def main() -> None:
     """Run what is asked for on the command line and print one line for each run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

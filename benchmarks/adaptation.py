@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.mistakes import told_in_a_line
 from bertsmith.data.examples import ListSource
 from bertsmith.data.loader import sequential_batches
 from bertsmith.export.folder import load_tokenizer
@@ -29,6 +30,7 @@ from bertsmith.nn.models import MaskedLM
 from bertsmith.text.clean import clean_document
 from bertsmith.text.corpus_building import build_corpus
 from bertsmith.text.sources import read_documents
+from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example
 
 HELD_OUT = 20
@@ -40,6 +42,7 @@ MOST_TOKENS = 100
 BATCH_TOKENS = 4096
 
 
+@told_in_a_line()
 def main() -> None:
     """Extend, go on twice, and print nats a word of four models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -54,7 +57,7 @@ def main() -> None:
     out, tokens = arguments.out, 20_000 if arguments.quick else arguments.tokens
     text = out / "domain.txt"
     out.mkdir(parents=True, exist_ok=True)
-    sentences = split(arguments.text, text, arguments.model)
+    sentences = split(arguments.text, text, load_tokenizer(arguments.model))
     found = extend_vocabulary(
         arguments.model, out / "extended", texts=[text], add=arguments.add, layout="blank"
     )
@@ -69,7 +72,7 @@ def main() -> None:
         print(f"{name:<10}  {before_loss:>12.3f}  {after_loss:>16.3f}", flush=True)
 
 
-def split(paths: Sequence[str], text: Path, model: Path) -> list[str]:
+def split(paths: Sequence[str], text: Path, tokenizer: Tokenizer) -> list[str]:
     """Write the documents to train on to `text`, and return the sentences held out."""
     held: list[str] = []
     with text.open("w", encoding="utf-8") as file:
@@ -79,7 +82,6 @@ def split(paths: Sequence[str], text: Path, model: Path) -> list[str]:
                 held += sentences
             else:
                 file.write("\n".join(sentences) + "\n\n")
-    tokenizer = load_tokenizer(model)
     short = (s for s in held if len(tokenizer.encode(s).ids) <= MOST_TOKENS)
     return list(islice(short, SENTENCES))
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.mistakes import data_at_hand, told_in_a_line
 from bertsmith.text.clean import clean_document
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.sources import Document, python_docs, read_documents
@@ -40,8 +41,8 @@ THROUGHPUT_BAR = 0.8
 
 def documents() -> Iterator[Document]:
     """Wikipedia where it is at hand, else what Python's libraries say of themselves."""
-    folder = Path(os.environ.get("BERTSMITH_DATA", "")) / "corpora"
-    files = sorted(folder.glob("wikipedia_en_*.jsonl"))
+    folder = data_at_hand()
+    files = sorted(folder.glob("corpora/wikipedia_en_*.jsonl")) if folder else []
     yield from read_documents(files) if files else python_docs()
 
 
@@ -78,8 +79,9 @@ def with_new_words(text: str, copy: int) -> str:
 
 def make_tokenizer(folder: Path) -> Tokenizer:
     """BERT's own vocabulary where it is at hand, else one trained here."""
-    source = Path(os.environ.get("BERTSMITH_DATA", "")) / "vocab" / "bert-base-uncased_vocab.txt"
-    if source.is_file():
+    data = data_at_hand()
+    source = None if data is None else data / "vocab" / "bert-base-uncased_vocab.txt"
+    if source is not None and source.is_file():
         folder.mkdir()
         (folder / "vocab.txt").write_bytes(source.read_bytes())
         return Tokenizer.load(folder)
@@ -154,6 +156,7 @@ def require_same_tokens(ours: int, theirs: int) -> None:
         raise SystemExit(f"our corpus has {ours:,} tokens, encode_batch gave {theirs:,}")
 
 
+@told_in_a_line()
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from benchmarks.corpus import documents
+from benchmarks.mistakes import told_in_a_line
 from benchmarks.steps import is_quick
 from benchmarks.timing import Step, interleave, processes, ratio
 from bertsmith.engine.precision import choose_hardware
@@ -173,6 +174,7 @@ def require_same_vectors(texts: list[str]) -> float:
     return least
 
 
+@told_in_a_line()
 def main() -> None:
     """Measure and print."""
     quick = is_quick(__doc__)

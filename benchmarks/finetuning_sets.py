@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bertsmith.data import rng
+from bertsmith.errors import DataError
 from bertsmith.tasks import choice, classify, qa, tagging
 from bertsmith.tasks.base import Task
 from bertsmith.tasks.glue import find_tasks, locate, read_rows
@@ -135,7 +136,8 @@ def _glue(name: str, recipe: Recipe, *, few: bool = False, drawn: float = 0.0) -
         found = [locate(files, [data / "glue", data]) for files in (task.train, task.dev)]
         tables = [read_rows(task, *place).table for place in found if place is not None]
         if len(tables) < 2:
-            raise SystemExit(f"{data} has not all of {name}")
+            mend = "fetch its training and its dev set"
+            raise DataError(f"has not all of {name}", where=data / "glue", mend=mend)
         also = [data / "nli" / "xnli_en_dev.tsv"] if name == "MNLI" else []
         columns = Columns("premise", "hypothesis", "label")
         return (*tables, *(task.task.read(path, columns) for path in also))

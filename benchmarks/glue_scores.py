@@ -6,13 +6,15 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from bertsmith.errors import DataError
 from bertsmith.report.images import save
 from bertsmith.report.style import MUTED, SERIES, new_figure, styled
+from bertsmith.tasks.glue import find_tasks, locate
 
 Scores = dict[str, dict[str, float]]
 """Of each task "median", "min" and "max" over the seeds, 1 at best."""
@@ -35,6 +37,15 @@ def finetune(
         found = json.loads((out / task / "glue.json").read_text("utf-8"))
         scores[task] = found["tasks"][task]["scores"]["pretrained"]["score"]
     return scores
+
+
+def require_tasks(glue: Path, tasks: Iterable[str]) -> None:
+    """Raise DataError where the folder lacks one of `tasks`: before hours are spent."""
+    for task in find_tasks(list(tasks)):
+        for files in (task.train, task.dev):
+            if locate(files, [glue]) is None:
+                mend = "give the folder with GLUE's official files"
+                raise DataError(f"no {files[0].path}", where=glue, mend=mend)
 
 
 def run(*arguments: str) -> None:

@@ -23,14 +23,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks import bare  # noqa: F401 - before bertsmith
+from benchmarks.mistakes import data_at_hand, told_in_a_line
 from benchmarks.steps import bert_config, vocabulary_products
 from benchmarks.timing import Step, ratio
 from bertsmith.config import ModelConfig, OptimConfig
@@ -95,8 +94,8 @@ class Work:
 
 def texts() -> Iterator[str]:
     """Documents, TEXT_CHARS in all at most."""
-    folder = Path(os.environ.get("BERTSMITH_DATA", "")) / "corpora"
-    files = sorted(folder.glob("wikipedia_en_*.jsonl"))
+    folder = data_at_hand()
+    files = sorted(folder.glob("corpora/wikipedia_en_*.jsonl")) if folder else []
     documents = (
         (json.loads(line)["text"] for file in files for line in file.open(encoding="utf-8"))
         if files
@@ -306,6 +305,7 @@ def measure(config: ModelConfig, work: Work, device: torch.device, peak: float, 
         print(f"{name}: {rate / peak:.2f} of the matmul rate")
 
 
+@told_in_a_line()
 def main() -> None:
     """Measure every size at every length."""
     parser = argparse.ArgumentParser(

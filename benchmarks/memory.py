@@ -18,8 +18,8 @@ from functools import partial
 from itertools import pairwise
 
 from benchmarks.embed import model_folder
-from benchmarks.finetune import data_folder
 from benchmarks.finetuning_sets import SETS
+from benchmarks.mistakes import data_folder, told_in_a_line
 from benchmarks.our_finetuning import OurRun
 from benchmarks.timing import Step, processes
 from bertsmith.tasks import fit
@@ -51,13 +51,16 @@ def steps_of(name: str, batch_size: int, bound: int) -> Step:
     return train
 
 
+@told_in_a_line()
 def main() -> None:
     """Measure each set with each bound, and print a line each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", choices=BATCHES, nargs="+", default=list(BATCHES))
-    for name in parser.parse_args().only:
+    only = parser.parse_args().only
+    data_folder()
+    for name in only:
         makers: dict[str, Callable[[], Step]] = {
             f"{bound:,} tokens" if bound < 1 << 30 else "a whole batch": partial(
                 steps_of, name, BATCHES[name], bound

@@ -13,7 +13,6 @@ nothing is timed.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import torch
 
 from benchmarks.embed import model_folder, sentences
 from benchmarks.finetuning_sets import SETS
+from benchmarks.mistakes import data_folder, told_in_a_line
 from benchmarks.steps import is_quick
 from benchmarks.timing import Step, interleave, processes, ratio
 from bertsmith.data import rng
@@ -49,7 +49,7 @@ BAR = 4.0
 
 def texts(count: int) -> list[str]:
     """Real texts of mixed kinds and lengths, in no order."""
-    folder = Path(os.environ.get("BERTSMITH_DATA", ""))
+    folder = data_folder()
     found: list[str] = []
     for name, share in KINDS.items():
         rows = SETS[name].load(name, folder, round(share * count)).train.rows
@@ -153,4 +153,5 @@ def measure(quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    measure(is_quick(__doc__))
+    with told_in_a_line():
+        measure(is_quick(__doc__))

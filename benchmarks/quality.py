@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.glue_scores import cells, finetune, mean, run
+from benchmarks.glue_scores import cells, finetune, mean, require_tasks, run
 from benchmarks.glue_scores import draw as draw_scores
 from benchmarks.heldout import HeldOut
+from benchmarks.mistakes import told_in_a_line
 from benchmarks.timing import ratio
 from bertsmith.errors import ModelError
 from bertsmith.markdown import markdown_table
@@ -49,6 +50,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 """Tokens seen, and the masked-LM loss of training batches then."""
 
 
+@told_in_a_line()
 def main() -> None:
     """Pre-train, fine-tune and print what is asked for on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -57,13 +59,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=["transformers", *OURS])
+    parser.add_argument(
+        "--only", nargs="+", choices=[*THEIRS, *OURS], default=["transformers", *OURS]
+    )
     parser.add_argument("--rates", action="store_true")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     minutes, seeds = (0.5, 1) if arguments.quick else (arguments.minutes, arguments.seeds)
     tasks = {"RTE": 1} if arguments.quick else TASKS
     names, out = arguments.only, arguments.out
+    require_tasks(arguments.glue, tasks)
     rates = measure(names, arguments.corpus, out, 0.1 if arguments.quick else RATE_MINUTES)
     if arguments.rates:
         return

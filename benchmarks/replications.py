@@ -26,8 +26,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.glue_scores import cells, draw, finetune
+from benchmarks.glue_scores import cells, draw, finetune, require_tasks
 from benchmarks.heldout import HeldOut
+from benchmarks.mistakes import told_in_a_line
 from bertsmith.config import RunConfig, resolve
 from bertsmith.export.networks import load_masked_lm
 from bertsmith.jobs.pretrain import pretrain
@@ -61,6 +62,7 @@ PAIRS = ("next sentence", "sentence order")
 """The arms with a pair head."""
 
 
+@told_in_a_line()
 def main() -> None:
     """Train and fine-tune what is asked for on the command line, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,6 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     corpus, out = Corpus.open(arguments.corpus), arguments.out
+    require_tasks(arguments.glue, TASKS)
     heldout, results = HeldOut(corpus), {}
     for arm in arguments.only:
         folder = out / arm.replace(" ", "-")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.mistakes import told_in_a_line
 from benchmarks.timing import ratio
 from bertsmith.config import resolve
 from bertsmith.data.loader import Cursor
@@ -73,6 +74,7 @@ def seconds_to_go_on(recipe: str, corpus: Corpus, segments: int) -> tuple[int, f
     return len(setup.sources[0].plan(0)), seconds
 
 
+@told_in_a_line()
 def main() -> None:
     """Time each recipe, and print the worst."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

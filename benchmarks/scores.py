@@ -34,8 +34,8 @@ import numpy as np
 import torch
 
 from benchmarks.embed import model_folder
-from benchmarks.finetune import data_folder
 from benchmarks.finetuning_sets import SETS, Labels
+from benchmarks.mistakes import data_folder, told_in_a_line
 from benchmarks.our_finetuning import OurRun
 from bertsmith.files import write_text_atomically
 from bertsmith.markdown import markdown_table
@@ -199,6 +199,7 @@ def draw(found: Sequence[Line], path: Path) -> None:
         save(figure, path)
 
 
+@told_in_a_line()
 def main() -> None:
     """Run what is missing, and print the table."""
     parser = argparse.ArgumentParser(
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     out: Path = arguments.out
+    data_folder()
     for plan in plans(arguments.only, arguments.subset, arguments.quick):
         path = plan.path(out)
         if path.exists():

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.mistakes import told_in_a_line
+from bertsmith.errors import DataError
 from bertsmith.jobs.analyses.curve import analyze_curve
 from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.markdown import markdown_row, markdown_table
@@ -39,37 +41,54 @@ class Sequences:
     rows: int | None = None
     """So many, evenly out of the file; None: all."""
 
+    @property
+    def stem(self) -> str:
+        """What --only calls it."""
+        return Path(self.file).stem
+
 
 SETS = (
     Sequences("splice sites in DNA", "dna_splice.tsv", "letters", epochs=8, max_length=64),
     Sequences("protein families", "protein_family.tsv", "letters", 8, max_length=256, rows=2500),
     Sequences("dances", "music_nottingham.tsv", "notes", epochs=16, max_length=256),
 )
+STEMS = [one.stem for one in SETS]
 QUICK_ROWS = 60
 
 
+@told_in_a_line()
 def main() -> None:
     """Fine-tune what is asked for on the command line, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", default=[], help="file names, without .tsv")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        choices=STEMS,
+        metavar="NAME",
+        help="file names, without .tsv",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--new-embeddings", action="store_true")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    asked = [one for one in SETS if one.stem in (arguments.only or STEMS)]
+    there = [one for one in asked if (arguments.data / one.file).is_file()]
+    if not there:
+        names = ", ".join(one.file for one in asked)
+        mend = "give the folder that holds one of them"
+        raise DataError(f"none of {names} here", where=arguments.data, mend=mend)
     columns = ["", "sequences", "classes", "largest class", "pre-trained", "random weights"]
     print(markdown_table(columns, []), flush=True)
-    for one in SETS:
-        stem = Path(one.file).stem
-        if not (arguments.data / one.file).is_file() or stem not in (arguments.only or [stem]):
-            continue
+    for one in there:
         task = symbols(alphabet=one.alphabet, new_embeddings=arguments.new_embeddings)
         rows = QUICK_ROWS if arguments.quick else one.rows
-        out = arguments.out / stem
+        out = arguments.out / one.stem
         data = taken(arguments.data / one.file, rows, out.with_suffix(".tsv"))
         tuned = finetune(
             task,

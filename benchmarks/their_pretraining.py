@@ -32,6 +32,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks.mistakes import told_in_a_line
 from bertsmith.config import DataConfig
 from bertsmith.data.segments import split_documents
 from bertsmith.text.corpus import Corpus
@@ -96,6 +97,7 @@ class Clock(transformers.TrainerCallback):
             self.losses.append((len(self.seconds), float(logs["loss"])))
 
 
+@told_in_a_line()
 def main() -> None:
     """Train for what is asked for, and leave DIR/model and DIR/run.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 import torch
+
+from benchmarks.mistakes import told_in_a_line
 
 Step = Callable[[], object]
 
@@ -57,17 +60,23 @@ def conversations(sides: Mapping[str, Callable[[Answer], None]]) -> Iterator[dic
     """
     context = multiprocessing.get_context("spawn")
     lines: dict[str, Connection] = {}
-    children = []
+    children: list[SpawnProcess] = []
     for name, side in sides.items():
         lines[name], theirs = context.Pipe()
         children.append(context.Process(target=_serve, args=(theirs, side), daemon=True))
         children[-1].start()
+        theirs.close()  # so that its end is seen here
 
-    def ask(line: Connection) -> object:
-        line.send(True)
-        return line.recv()
+    def ask(line: Connection, child: SpawnProcess) -> object:
+        try:
+            line.send(True)
+            return line.recv()
+        except (EOFError, ConnectionError):  # it has said why
+            child.join()
+            raise SystemExit(child.exitcode or 1) from None
 
-    yield {name: lambda line=line: ask(line) for name, line in lines.items()}  # type: ignore[misc]
+    both = zip(lines.items(), children, strict=True)
+    yield {name: partial(ask, line, child) for (name, line), child in both}
     for line in lines.values():
         line.send(False)
     for child in children:
@@ -86,11 +95,16 @@ def _serve(line: Connection, side: Callable[[Answer], None]) -> None:
         wait()
 
     def wait() -> None:
-        if not line.recv():
-            raise SystemExit
+        try:
+            if line.recv():
+                return
+        except EOFError:  # the other end is gone
+            pass
+        raise SystemExit
 
-    wait()
-    side(answer)
+    with told_in_a_line():
+        wait()
+        side(answer)
 
 
 def matmul_rate(dtype: torch.dtype) -> float:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the package
 
-from benchmarks import corpus, electra, kill, pretrain, scale, startup, steps
+from benchmarks import (
+    corpus,
+    electra,
+    glue_scores,
+    kill,
+    mistakes,
+    pretrain,
+    scale,
+    startup,
+    steps,
+    symbols,
+    timing,
+)
 
+from bertsmith.errors import DataError
 from bertsmith.nn.models import count_parameters
 
 
@@ -103,3 +118,77 @@ def test_kill_9_ends_in_the_same_weights(tmp_path: Path) -> None:
     tally = kill.kill_runs(tmp_path, kills=3, steps=60)
     assert tally.resumed == tally.kills == 3
     assert tally.in_saves >= 1  # the first kill waits for one
+
+
+def fails(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("block", "status", "said"),
+    [
+        (partial(fails, DataError("no text", where="a.txt")), 2, "error: a.txt: no text\n"),
+        (lambda: Path("none", "a.txt").read_text(), 2, "error: none/a.txt: No such file or direc"),
+        (partial(subprocess.run, [sys.executable, "-c", "exit(3)"], check=True), 3, ""),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(
+    block: Callable[[], object], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, mistakes.told_in_a_line():
+        block()
+    assert ended.value.code == status
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == bool(said)
+
+
+def test_a_bug_is_no_mistake() -> None:
+    for bug in (ValueError("3"), subprocess.CalledProcessError(1, "x", stderr=b"why")):
+        with pytest.raises(type(bug)), mistakes.told_in_a_line():
+            fails(bug)
+
+
+def test_data_are_where_they_are_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong path is not taken for none, where other text would be measured instead."""
+    monkeypatch.setenv("BERTSMITH_DATA", str(tmp_path))
+    assert mistakes.data_folder() == tmp_path
+    monkeypatch.setenv("BERTSMITH_DATA", str(tmp_path / "none"))
+    with pytest.raises(DataError, match="none: no such folder; set"):
+        next(corpus.documents())
+    monkeypatch.delenv("BERTSMITH_DATA")
+    assert mistakes.data_at_hand() is None
+    with pytest.raises(DataError, match=r"BERTSMITH_DATA: names no folder; name that"):
+        mistakes.data_folder()
+
+
+def test_what_is_missing_is_told_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError, match=r"no RTE/train\.tsv; give the folder"):
+        glue_scores.require_tasks(tmp_path, ["RTE"])
+    for name in ("train", "dev"):
+        (tmp_path / "RTE").mkdir(exist_ok=True)
+        (tmp_path / "RTE" / f"{name}.tsv").touch()
+    glue_scores.require_tasks(tmp_path, ["RTE"])
+    asked = ["symbols", "model", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", asked)
+    with pytest.raises(SystemExit):
+        symbols.main()
+    assert f"error: {tmp_path}: none of dna_splice.tsv, " in capsys.readouterr().err
+
+
+def test_a_mistake_in_another_process_is_told_there_and_ends_this_one(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def ask(asked: dict[str, timing.Step]) -> None:
+        assert [asked["good"](), asked["good"]()] == [3, 3]
+        asked["bad"]()
+
+    sides = {"good": partial(partial, len, "abc"), "bad": Path("none", "a.txt").read_text}
+    with pytest.raises(SystemExit) as ended, timing.processes(sides) as asked:  # type: ignore[arg-type]
+        ask(asked)
+    assert ended.value.code == 2
+    assert capfd.readouterr().err == "bertsmith: error: none/a.txt: No such file or directory\n"
