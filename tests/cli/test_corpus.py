@@ -7,7 +7,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,26 +15,11 @@ import pytest
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.tokenizer_training import train_tokenizer
 
-
-def bertsmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bertsmith", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+from .commands import bertsmith, refused, shown
 
 
 def build(out: Path, text: Path, tokenizer: Path) -> subprocess.CompletedProcess[str]:
     return bertsmith("corpus", "build", "--text", text, "--tokenizer", tokenizer, "--out", out)
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    for word in ("bertsmith: error: ", *words):
-        assert word in done.stderr
 
 
 def prose(documents: int) -> str:
@@ -102,14 +86,10 @@ def test_what_the_model_will_see_is_shown_in_words_and_on_a_page(corpus: Path) -
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_on_a_terminal_the_samples_are_coloured(corpus: Path) -> None:
-    screen, terminal = os.openpty()
-    command = [sys.executable, "-m", "bertsmith", *preview(corpus, "--samples", "1")]
     environment = {**os.environ, "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)
-    with os.fdopen(screen, "rb", buffering=0) as shown:
-        subprocess.run(command, check=True, stdout=terminal, timeout=120, env=environment)
-        os.close(terminal)
-        assert b"\x1b[30;43mmasked\x1b[0m" in shown.read(2**16)
+    seen = shown(*preview(corpus, "--samples", "1"), stream="stdout", environment=environment)
+    assert b"\x1b[30;43mmasked\x1b[0m" in seen
 
 
 def test_bad_input_is_refused_and_leaves_nothing(tmp_path: Path, tokenizer: Path) -> None:

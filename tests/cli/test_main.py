@@ -11,13 +11,9 @@ import pytest
 from bertsmith.cli.main import VERBS, run
 from bertsmith.cli.reference import render
 
+from .commands import bertsmith
+
 ROOT = Path(__file__).parents[2]
-
-
-def bertsmith(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bertsmith", *arguments], capture_output=True, text=True
-    )
 
 
 def test_help_lists_every_verb_and_imports_no_torch() -> None:
@@ -32,7 +28,9 @@ def test_help_lists_every_verb_and_imports_no_torch() -> None:
 
 
 def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
-    missing = str(tmp_path / "nothing")
+    missing, latin = str(tmp_path / "nothing"), str(tmp_path / "caf\udce9.tsv")
+    Path(latin).write_text("text\tlabel\nthe film\tgood\n")
+    check = ("check", "data", latin, "--task", "classify")
     cases = {
         ("pretrian",): "did you mean 'pretrain'",
         ("pretrain", "bert"): "--corpus",
@@ -42,6 +40,7 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
             "did you mean 'lr'"
         ),
         ("fill", missing, "a [MASK]"): "nothing",
+        (*check, "--out", missing): r"\udce9': a name that is not UTF-8; rename it",
         ("quickstart", "--minutes", "nan", "--out", missing): "nan is no time",
     }
     for arguments, expected in cases.items():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import random
 import re
-import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from bertsmith.errors import BertsmithError
 from bertsmith.tasks.find import find
 from bertsmith.tasks.tables import Columns
 from malformed import MAKERS, WHOLE, Case, letters, malformed, odd
+
+from .commands import bertsmith
 
 COUNT = 1000
 
@@ -152,6 +152,5 @@ def test_a_line_of_100_megabytes(tmp_path: Path) -> None:
 def test_real_processes(index: int, tmp_path: Path) -> None:
     case = list(malformed(index + 1))[index]
     path = write(tmp_path, case)
-    command = [sys.executable, "-m", "bertsmith", "check", "data", str(path), "--task", case.task]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = bertsmith("check", "data", path, "--task", case.task)
     assert not problem(done.returncode, done.stderr, tmp_path, case)

@@ -13,34 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from .commands import SECONDS, bertsmith, refused, shown
+
 PROSE = (
     "The quick brown fox jumps over the lazy dog. It runs away from here.\n"
     "Nobody knows where the fox has gone. The dog sleeps on.\n\n"
 )
 
 
-def bertsmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bertsmith", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def train(out: Path, *texts: str | Path, size: int = 60) -> subprocess.CompletedProcess[str]:
     return bertsmith(
         "tokenizer", "train", "--text", *texts, "--vocab-size", str(size), "--out", out
     )
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("bertsmith: error: ")
-    for word in words:
-        assert word in done.stderr
 
 
 def test_training_takes_several_texts_and_reports(tmp_path: Path) -> None:
@@ -64,12 +48,7 @@ def test_training_takes_several_texts_and_reports(tmp_path: Path) -> None:
 def test_on_a_terminal_the_bar_says_what_is_done_after_the_reading(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(PROSE * 5)
     arguments = ["--text", tmp_path / "a.txt", "--vocab-size", "60", "--out", tmp_path / "t"]
-    screen, terminal = os.openpty()
-    command = [sys.executable, "-m", "bertsmith", "tokenizer", "train", *map(str, arguments)]
-    with os.fdopen(screen, "rb", buffering=0) as shown:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=terminal, timeout=120)
-        os.close(terminal)
-        assert b"encoding a sample" in shown.read(2**16)
+    assert b"encoding a sample" in shown("tokenizer", "train", *arguments, stream="stderr")
 
 
 def test_a_recipe_s_choices_are_taken_and_flags_laid_over_them(tmp_path: Path) -> None:
@@ -184,6 +163,6 @@ def test_a_line_of_a_hundred_megabytes_is_refused_in_little_memory(tmp_path: Pat
         [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / "t")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=SECONDS,
     )
     refused(done, "line.txt:1: a line longer than 16 MiB")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,11 @@ import pytest
 from jobs.tiny import save_tiny_model, write_table
 from tasks.glue_files import write_glue
 
+from .commands import bertsmith
+
 
 def run(*arguments: object, stdin: str = "") -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "bertsmith", *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=200)
+    done = bertsmith(*arguments, stdin=stdin)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -98,6 +98,11 @@ def run(argv: list[str] | None = None) -> None:
         _fail(error.format_message())
     except BertsmithError as error:
         _fail(str(error))
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":
+            raise
+        name = error.object[max(0, error.start - 40) : error.end]
+        _fail(f"{name!r}: a name that is not UTF-8; rename it")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
