@@ -8,15 +8,17 @@ import random
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bertsmith.errors import ConfigError, TokenizerError
-from bertsmith.text.encoding import CachedEncoder
+from bertsmith.text.encoding import CachedEncoder, _words_of
 from bertsmith.text.pipeline import SPECIAL_TOKENS, Kind, SpecialTokens
 from bertsmith.text.report import tokenizer_report
 from bertsmith.text.tokenizer import Tokenizer
@@ -207,14 +209,31 @@ def test_words_end_to_end_are_the_sentence(kind: str, sentences: list[str]) -> N
     expected = [literal.encode(sentence, add_special_tokens=False) for sentence in sentences]
     assert encoded.ids.tolist() == [index for one in expected for index in one.ids]
     assert encoded.lengths.tolist() == [len(one.ids) for one in expected]
+    words = [_words_of(*each) for each in zip(sentences, expected, strict=True)]
     starts = [
-        place == 0 or one.word_ids[place] != one.word_ids[place - 1]
-        for one in expected
-        for place in range(len(one.ids))
+        place == 0 or one[place] != one[place - 1] for one in words for place in range(len(one))
     ]
     assert encoded.word_starts.tolist() == starts
     special = {tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
     assert not special & set(encoded.ids.tolist())
+
+
+@pytest.mark.parametrize("names", ["bert", "roberta"])
+def test_a_mark_cuts_no_word_of_bytes(names: SpecialTokens) -> None:
+    """Whichever script; what GPT-2's pattern keeps together with a mark, such as a comma, stays."""
+    text = "हिन्दी भाषा، لُغَةٌ - cafe\u0301s, می\u200cخواهم שָׁלוֹם don't"
+    folded = {"lowercase": False, "isolate_chinese": False} if names == "roberta" else {}
+    tokenizer = train_tokenizer([text] * 2, 262, kind="bpe", special_tokens=names, **folded)
+    encoded = CachedEncoder(tokenizer).encode([text])
+    starts = np.flatnonzero(encoded.word_starts).tolist()
+    ends = [*starts[1:], len(encoded.ids)]
+    words = [
+        unicodedata.normalize("NFC", tokenizer.decode(encoded.ids[begin:end].tolist()))
+        for begin, end in zip(starts, ends, strict=True)
+    ]
+    expected = ["हिन्दी", "भाषा،", "لُغَةٌ", "-", "cafés", ",", "می\u200cخواهم", "שָׁלוֹם", "don", "'t"]
+    expected = [unicodedata.normalize("NFC", word) for word in expected]
+    assert words == [word.replace("\u200c", "") if names == "bert" else word for word in expected]
 
 
 @pytest.mark.parametrize("names", ["bert", "t5"])

@@ -9,6 +9,7 @@ across spaces are used on whole sentences, and so is any where a segmenter says 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -29,6 +30,11 @@ MAX_TOKENS = 4_000_000
 _SEPARATOR = "\0"
 _NOT_IN_TEXT = "\1"
 _RUN_CHARS = 10_000
+
+_MARK = "M"
+"""Of Unicode's categories the first letter."""
+_JOINERS = "\u200c\u200d"
+"""Inside of words in Persian, in Sinhala and more."""
 
 _BY_WORD_NORMALIZERS = frozenset(
     ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents")
@@ -141,8 +147,8 @@ class CachedEncoder:
     def _encode_with_word_ids(self, texts: Sequence[str]) -> EncodedSentences:
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
         ids, lengths = _joined([encoding.ids for encoding in encodings])
-        word_ids, _ = _joined([[-1 if i is None else i for i in e.word_ids] for e in encodings])
-        starts = np.diff(word_ids, prepend=-1) != 0
+        words = [_words_of(*each) for each in zip(texts, encodings, strict=True)]
+        starts = np.diff(_joined(words)[0], prepend=-1) != 0
         begins = np.cumsum(lengths) - lengths
         starts[begins[lengths > 0]] = True
         starts[1:] |= ids[:-1] == self._separator_id
@@ -160,6 +166,31 @@ class CachedEncoder:
         starts = np.diff(word_ids, prepend=-1) != 0
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
         return EncodedSentences(ids, starts, lengths)
+
+
+def _words_of(text: str, encoding: tokenizers.Encoding) -> list[int]:
+    """The word that each token is in.
+
+    Byte-level pre-tokenizers cut between a letter and its mark, of which Devanagari or vowelled
+    Arabic writes one with nearly every letter: there the word goes on. A sign that they do not cut
+    from the mark before it goes with its word.
+    """
+    cut = [-1 if index is None else index for index in encoding.word_ids]
+    if text.isascii():
+        return cut
+    words: list[int] = []
+    before = -1
+    for index, (begin, _) in zip(cut, encoding.offsets, strict=True):
+        goes_on = bool(words) and (index == before or (begin > 0 and _is_inside(text, begin)))
+        words.append(words[-1] if goes_on else index)
+        before = index
+    return words
+
+
+def _is_inside(text: str, at: int) -> bool:
+    """Whether a letter and a mark, or an invisible joiner, meet at `at`."""
+    kinds = {_MARK if c in _JOINERS else unicodedata.category(c)[0] for c in text[at - 1 : at + 1]}
+    return kinds <= {_MARK, "L"} and _MARK in kinds
 
 
 def _reading_specials_as_text(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
