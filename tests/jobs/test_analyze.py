@@ -15,6 +15,7 @@ from bertsmith.cli.main import run
 from bertsmith.errors import DataError
 from bertsmith.jobs.analyses.fill import analyze_fill
 from bertsmith.jobs.analyses.similarity import SETS, analyze_similarity
+from bertsmith.report import similarity as shown
 from jobs.tiny import save_tiny_model
 
 TEXT = ["the film was dull", "a film of two friends", "their dog was in the film", "a good film"]
@@ -146,6 +147,18 @@ def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:
     assert (own["word"], own["sentences"], own["senses"]) == ("film", "4", "")
     assert float(own["mean cosine"]) == pytest.approx(word["mean"], abs=1e-5)
     assert "mean cosine, embeddings" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_many_sentences_are_an_image(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell each of N x N would be megabytes of page."""
+    (tmp_path / "film.txt").write_text("\n".join(TEXT) + "\n")
+    for most, answers in ((len(TEXT), True), (len(TEXT) - 1, False)):
+        monkeypatch.setattr(shown, "MOST_CELLS", most)
+        table = tmp_path / "film.txt"
+        page = analyze_similarity(model, tmp_path / "out", word="film", sentences=table)
+        assert ('<div class="matrix"' in page.read_text("utf-8")) == answers
 
 
 def test_cola_has_pairs_in_it(model: Path, tmp_path: Path) -> None:

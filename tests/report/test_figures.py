@@ -231,10 +231,20 @@ def test_inlined_figures_follow_the_page_and_share_no_id() -> None:
 
 
 def test_a_dense_figure_is_inlined_as_png() -> None:
-    size = 60
-    figure = figures.confusion_matrix(np.eye(size) + 1, [str(n) for n in range(size)])
+    figure = Figure()
+    figure.add_subplot().plot(np.sin(np.arange(9000)), ".")
     assert len(svg_text(figure)) > LARGEST_INLINE_SVG
     assert inline_html(figure, "dense", "f").startswith('<img src="data:image/png;base64,')
+
+
+def test_a_large_matrix_is_an_image_of_its_cells() -> None:
+    """Each for itself they would be megabytes, and an image does not follow a page's colours."""
+    size = 60
+    figure = figures.confusion_matrix(np.eye(size) + 1, [str(n) for n in range(size)])
+    svg = svg_text(figure)
+    assert svg.count("<image") == 1
+    assert svg.count("<path") < size * 3
+    assert inline_html(figure, "cells", "f").startswith('<img src="data:image/png;base64,')
 
 
 @given(

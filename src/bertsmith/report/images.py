@@ -52,12 +52,13 @@ def save(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
 
 
 def inline_html(figure: Figure, alt: str, prefix: str) -> str:
-    """The figure as an element for a page: <svg>, or <img> with a PNG where that is too big.
+    """The figure as an element for a page: <svg>, or <img> with a PNG where that is too big, or has
+    an image in it, whose colours would not follow the page's.
 
     `prefix` must be unique in the page; `alt` says in words what the figure shows.
     """
     svg = svg_text(figure, facecolor="none")
-    if len(svg) > LARGEST_INLINE_SVG:
+    if len(svg) > LARGEST_INLINE_SVG or "<image" in svg:
         data = base64.b64encode(png_bytes(figure)).decode()
         return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
     return _for_page(svg, alt, prefix)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from bertsmith.report.style import FONT_SIZE, HEAT, INK, PAPER, STRONG, styled
 
 MOST_CLASSES_WITH_TEXT = 20
+MOST_RULED = 40
 CELL = 0.38  # inches
 LARGEST_SIDE = 6.0  # inches, of all cells
 
@@ -88,7 +89,11 @@ def _heat_map(
         edges = np.arange(size + 1) - 0.5
         fill = np.broadcast_to(to_rgba(HEAT), (size, size, 4)).copy()
         fill[..., 3] = shades
-        axes.pcolormesh(edges, edges, fill, edgecolor=PAPER, linewidth=1.2 if size <= 40 else 0)
+        ruled = size <= MOST_RULED  # more are an image: each cell alone would be megabytes of SVG
+        width_of_rule = 1.2 if ruled else 0
+        axes.pcolormesh(
+            edges, edges, fill, edgecolor=PAPER, linewidth=width_of_rule, rasterized=not ruled
+        )
         if size <= MOST_CLASSES_WITH_TEXT:
             for row, column in np.ndindex(size, size):
                 axes.text(

@@ -15,6 +15,8 @@ Data = Mapping[str, Any]
 """What `bertsmith analyze similarity` writes as similarity.json."""
 MEANS = ("sentences", "mean cosine", "mean cosine, embeddings")
 SENSES = ("senses", "within", "between", "gap", "silhouette", "p", "gap, embeddings")
+MOST_CELLS = 64
+"""Sentences of a matrix that answers to the pointer."""
 COLUMNS = ("word", *MEANS, *SENSES)
 
 
@@ -85,11 +87,16 @@ def sections(data: Data) -> list[Section]:
         parts.append(
             Text("The word whose senses are furthest apart, and the one where they are least.")
         )
-    parts += [
-        Matrix(word["matrix"], _labels(word), f"cosines of {word['word']!r}", word["word"])
-        for word in words
-    ]
-    return parts
+    return [*parts, *map(_matrix, words)]
+
+
+def _matrix(word: Data) -> Section:
+    """To be pointed at; of many sentences an image, since a page of all cells would be too big."""
+    caption = f"cosines of {word['word']!r}"
+    if len(word["sentences"]) <= MOST_CELLS:
+        return Matrix(word["matrix"], _labels(word), caption, word["word"])
+    drawn = similarity_matrix(word["matrix"], _labels(word), title=word["word"])
+    return FigureSection(drawn, f"{caption}; similarity.json has the numbers", "a heat map")
 
 
 def _lead(data: Data) -> str:
