@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -59,6 +61,17 @@ def test_where_one_half_is_as_good_as_any_it_stays() -> None:
     assert binary_threshold("f1", truth, margins - 5)[0] == pytest.approx(expit(-4.5))
     assert label_thresholds("macro_f1", np.zeros((3, 2)), np.ones((3, 2))) == [0.5, 0.5]
     assert 0 < binary_threshold("accuracy", np.zeros(3, int), np.array([5.0, 6.0, 50.0]))[0] < 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_margins_beyond_any_probability_do_not_make_it_worse(sign: int) -> None:
+    margins = sign * np.array([40.0, 40.0, 40.0, 10.0, 10.0, -5.0])
+    truth = np.array([0, 0, 0, 1, 1, 0]) if sign > 0 else np.array([1, 1, 1, 0, 0, 1])
+    (threshold,) = binary_threshold("accuracy", truth, margins)
+    task = replace(classify.TASK, settings={"thresholds": [threshold]})
+    said = task.decided(np.stack([np.zeros(6), margins], axis=1)).argmax(axis=1)
+    reached = max(accuracy_score(truth, margins > cut) for cut in range(-27, 28))
+    assert accuracy_score(truth, said) == reached == 0.5
 
 
 def test_labels_have_one_threshold_each_or_one_for_all() -> None:

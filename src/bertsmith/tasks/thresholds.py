@@ -19,6 +19,9 @@ from bertsmith.errors import ConfigError
 from bertsmith.tasks.many_scores import class_scores, label_scores
 from bertsmith.types import BoolArray, FloatArray, IntArray
 
+_FARTHEST = 27.0
+"""Margins beyond this are one: probabilities nearer to 1 are too far apart."""
+
 Merit = Callable[[FloatArray, FloatArray], FloatArray]
 """(hits (R,), examples said "yes" to (R,)) -> the metric (R,)."""
 
@@ -87,17 +90,19 @@ def label_thresholds(metric: str, truth: FloatArray, logits: FloatArray) -> list
 
 
 def best_cut(is_true: BoolArray, margins: FloatArray, merit: Merit) -> float:
-    """The margin above which "yes" is best said: 0, or halfway between two examples' own."""
+    """The margin above which "yes" is best said: 0, or halfway between two examples' own, none of
+    them beyond what a probability can say (_FARTHEST)."""
     order = np.argsort(-margins, kind="stable")
     ordered = margins[order]
     said = np.arange(len(margins) + 1, dtype=float)
     hits = np.concatenate([[0.0], np.cumsum(is_true[order], dtype=float)])
     above = np.concatenate([[np.inf], ordered])  # the cut lies between these two
     below = np.concatenate([ordered, [-np.inf]])
-    merits = np.where(above > below, merit(hits, said), -np.inf)
+    is_cut = (above > below) & (above > -_FARTHEST) & (below < _FARTHEST)
+    merits = np.where(is_cut, merit(hits, said), -np.inf)
     best = np.flatnonzero(merits >= merits.max() - 1e-12)
     cuts = [_between(float(below[place]), float(above[place])) for place in best]
-    return min(cuts, key=abs)
+    return min((max(-_FARTHEST, min(cut, _FARTHEST)) for cut in cuts), key=abs)
 
 
 def offsets(thresholds: list[float], outputs: int) -> FloatArray:
@@ -127,7 +132,7 @@ def _f1_of(true: float) -> Merit:
 
 def _probability(cut: float) -> float:
     """Of a margin; never 0 or 1 themselves."""
-    return float(np.clip(expit(cut), 1e-12, 1 - 1e-12))
+    return float(expit(cut))
 
 
 def hold_out(count: int, share: float) -> tuple[list[int], list[int]]:
