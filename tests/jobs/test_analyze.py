@@ -14,7 +14,7 @@ import pytest
 from bertsmith.cli.main import run
 from bertsmith.errors import DataError
 from bertsmith.jobs.analyses.fill import analyze_fill
-from bertsmith.jobs.analyses.similarity import SETS, analyze_similarity
+from bertsmith.jobs.analyses.similarity import CONTEXTS, SETS, analyze_similarity
 from bertsmith.report import similarity as shown
 from jobs.tiny import save_tiny_model
 
@@ -149,6 +149,16 @@ def test_sentences_are_found_in_a_text(model: Path, tmp_path: Path) -> None:
     assert "mean cosine, embeddings" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
+def test_one_book_is_enough(model: Path, tmp_path: Path) -> None:
+    book = " ".join(f"The film was {number * 'a '}story." for number in range(30))
+    (tmp_path / "book.txt").write_text(f"{book}\n\nA film of two friends.\n")
+    analyze_similarity(model, tmp_path / "out", word="film", texts=[str(tmp_path / "book.txt")])
+    data = json.loads((tmp_path / "out" / "similarity.json").read_text("utf-8"))
+    sentences = data["words"][0]["sentences"]
+    assert len({*sentences}) == len(sentences) == CONTEXTS
+    assert "A film of two friends." in sentences
+
+
 def test_many_sentences_are_an_image(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +227,7 @@ def test_mistakes_are_one_line(
         ((*similar, "--sentences", tmp_path / "no.tsv"), "has no column 'sentence'"),
         ((*similar, "--word", "zebra"), "has no sentence for 'zebra'"),
         ((*similar, "--word", "film", "--layers", "7"), "names no layers of this model"),
-        ((*similar, "--word", "zebra", "--text", tmp_path / "two.txt"), "occurs in 0 of the doc"),
+        ((*similar, "--word", "zebra", "--text", tmp_path / "two.txt"), "occurs in 0 of the sen"),
         (("analyze", "fill", "--model", real, *out, "--text", "a [MASK]"), "no masked-LM head"),
         (("analyze", "fill", "--model", model, *out), "nothing to fill, to score or to judge"),
         (("analyze", "fill", "--model", model, *out, "--text", "a dog"), "no [MASK] in the text"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -173,15 +174,18 @@ def separation(
 def occurrences(
     texts: Iterable[Sequence[str]], occurs_in: Callable[[str], bool], count: int
 ) -> list[str]:
-    """The first sentence of each text that `occurs_in` takes, `count` at most, each once."""
+    """Up to `count` different sentences that `occurs_in` takes: the first of each text, and where
+    these are too few, as of a single book, what follows in the first texts."""
     found: dict[str, None] = {}
+    more: dict[str, None] = {}
     for sentences in texts:
         fitting = (sentence for sentence in sentences if occurs_in(sentence))
         if (sentence := next(fitting, None)) is not None:
             found[sentence] = None
         if len(found) >= count:
             break
-    return list(found)
+        more.update(dict.fromkeys(islice(fitting, max(0, 2 * count - len(more)))))
+    return list(islice({**found, **more}, count))
 
 
 def occurs(tokenizer: Tokenizer, word: str, sentence: str) -> bool:

@@ -129,7 +129,7 @@ def _read_contexts(path: Path, word: str | None) -> list[Contexts]:
 
 
 def _find(texts: Sequence[str], word: str, tokenizer: Tokenizer) -> Contexts:
-    """Sentences with `word` out of files, one a document."""
+    """Sentences with `word` out of files, one a document where there are enough of these."""
     documents = (clean_document(document.text)[0] for document in read_documents(texts))
     found = words.occurrences(
         documents,
@@ -142,7 +142,7 @@ def _find(texts: Sequence[str], word: str, tokenizer: Tokenizer) -> Contexts:
     )
     if len(found) < 2:
         raise DataError(
-            f"{word!r} occurs in {len(found)} of the documents",
+            f"{word!r} occurs in {len(found)} of the sentences of {LONGEST} characters at most",
             where=", ".join(map(str, texts)),
             mend="give a word that occurs in two or more",
         )
