@@ -1,11 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from click.testing import CliRunner
 
 from bertsmith.cli.main import main
 from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.files import alone_in
 from bertsmith.jobs import grid_search
 from bertsmith.jobs.grid import make_grid
 from bertsmith.jobs.grid_search import SearchResult, search_grid
@@ -22,6 +21,7 @@ from bertsmith.report.grid_search import search_figure, search_table
 from bertsmith.report.page import Table
 from bertsmith.tasks.protocol import Protocol
 
+from .ended import end_once
 from .tiny import save_tiny_model, write_table
 
 GRID = "lr=1e-5,3e-3 epochs=2,16"
@@ -130,6 +130,10 @@ def test_the_same_command_repeats_nothing_and_others_add_points(
     out = tmp_path / "out"
     shutil.copytree(done.folder, out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("points/*/runs/*")}
+    begun = (out / "search.toml").read_bytes()
+    with alone_in(out, ConfigError), pytest.raises(ConfigError, match="another process is writing"):
+        run(inputs, out, seeds=3)
+    assert (out / "search.toml").read_bytes() == begun
     assert run(inputs, out).found == done.found
     assert times == {path: path.stat().st_mtime_ns for path in out.glob("points/*/runs/*")}
     page = out / done.found["points"][0]["folder"] / "report.html"
@@ -149,6 +153,46 @@ def test_the_same_command_repeats_nothing_and_others_add_points(
         run(inputs, out, patience=1)
     with pytest.raises(ConfigError, match="seeds was 2, now 1"):
         run(inputs, out, seeds=1)
+
+
+def test_a_disk_that_is_full_keeps_the_model_that_is_there(
+    done: SearchResult, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+
+    def full(source: object, target: object, **_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        run(inputs, out)
+    assert error.value.errno == errno.ENOSPC  # of which the command makes one line
+    assert {path.name for path in out.iterdir()} == {path.name for path in done.folder.iterdir()}
+    assert (out / "model" / "model.safetensors").is_file()
+
+
+def test_killed_while_a_model_is_dropped_none_is_taken_for_whole(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, quick = shutil.rmtree, {"seeds": 1, "grid": "lr=1e-6,3e-3 epochs=6"}
+
+    def killed(path: Path, **options: object) -> None:
+        if path.parent.parent.name != "points" or not path.exists():
+            return remove(path, **options)  # type: ignore[arg-type]
+        (path / "model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(inputs, tmp_path / "out", **quick)
+    for place in (tmp_path / "out" / "points").iterdir():
+        if not (place / "model" / "model.safetensors").is_file():
+            assert not (place / "model" / "config.json").exists()
+            break
+    else:
+        raise AssertionError("no model was dropped")
 
 
 def test_a_point_that_diverges_is_named_and_the_others_go_on(
@@ -184,18 +228,14 @@ def test_processes_that_are_ended_go_on_to_what_one_gives(
     done: SearchResult, inputs: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "bertsmith", "finetune", "classify"]
-    command += ["--train", inputs / "train.tsv", "--dev", inputs / "dev.tsv"]
-    command += ["--model", inputs / "model", "--out", out, "--seeds", "2", "--batch-size", "16"]
+    command = ["finetune", "classify", "--out", str(out), "--seeds", "2", "--batch-size", "16"]
+    for name in ("train.tsv", "dev.tsv", "model"):
+        command += [f"--{name.removesuffix('.tsv')}", str(inputs / name)]
     command += ["--search", GRID, "--workers", "2"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list(out.glob("points/*/runs/*.json")) and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=250)
-    assert process.returncode in (0, -number, 128 + number), stderr  # 0: it was done already
-    if process.returncode == 128 + number:
-        assert stderr.splitlines()[-1] == "stopped; the same command again goes on from here"
+    said = end_once(number, out, "points/*/runs/*.json", command)
+    if number is signal.SIGTERM:
+        assert said.splitlines()[-1] == "stopped; the same command again goes on from here"
+    assert not (out / "search.json").exists()
     found = run(inputs, out).found
     ours, theirs = (
         [{**point, "seconds": 0} for point in one["points"]] for one in (found, done.found)

@@ -22,10 +22,11 @@ from statistics import median
 from typing import Any
 
 from bertsmith.engine.distributed import require_alone
-from bertsmith.errors import ConfigError, TrainingError
+from bertsmith.errors import ConfigError, ModelError, TrainingError
+from bertsmith.export.folder import CONFIG
 from bertsmith.export.model_card import with_limit
 from bertsmith.export.weights import WEIGHTS
-from bertsmith.files import is_free, write_text_atomically
+from bertsmith.files import alone_in, is_free, replace_folder, write_text_atomically
 from bertsmith.jobs.finetune import read_sets
 from bertsmith.jobs.finetune_folder import FinetuneConfig, differences
 from bertsmith.jobs.finetune_plan import Plan, make_plan
@@ -111,7 +112,8 @@ def search_grid(
     for point in points:
         choose_protocol(plan.source.config, len(plan.learnt), **given | point.model_dump())
     folder, seeds = Path(out), plan.config.seeds
-    _settle(folder, SearchConfig(points=tuple(points), base=plan.config))
+    settings = SearchConfig(points=tuple(points), base=plan.config)
+    _check(folder, settings)
     places = {point: folder / "points" / point.name for point in points}
     chosen = {
         "columns": columns,
@@ -136,20 +138,24 @@ def search_grid(
     def prune() -> None:
         """Drop the models of finished points that are not the best so far."""
         for place, _ in _ranked(places, seeds, plan.task)[1:]:
+            (place / "model" / CONFIG).unlink(missing_ok=True)  # first: it says that one is there
             shutil.rmtree(place / "model", ignore_errors=True)
 
-    while missing := _unfinished(places, seeds, plan.task):
-        status = run_jobs([jobs[point] for point in missing], workers, prune)
-        if status:
-            return SearchResult(folder, False, {}, {}, status)
-    return _conclude(folder, places, plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder, ConfigError):
+        _check(folder, settings)
+        write_text_atomically(folder / MARKER, settings.to_toml())  # it says whose the rest is
+        (folder / "points").mkdir(exist_ok=True)
+        while missing := _unfinished(places, seeds, plan.task):
+            status = run_jobs([jobs[point] for point in missing], workers, prune)
+            if status:
+                return SearchResult(folder, False, {}, {}, status)
+        return _conclude(folder, places, plan)
 
 
-def _settle(folder: Path, config: SearchConfig) -> None:
-    """Make the folder, or check that it holds a search that only has other points.
-
-    Raises ConfigError, naming what differs, where it does not.
-    """
+def _check(folder: Path, config: SearchConfig) -> None:
+    """Raise ConfigError, naming what differs, where the folder holds anything but a search that
+    only has other points."""
     saved = folder / MARKER
     if saved.exists():
         before = validate(SearchConfig, read_toml(saved), saved)
@@ -167,9 +173,6 @@ def _settle(folder: Path, config: SearchConfig) -> None:
             )
     elif not is_free(folder):
         raise ConfigError("is there already, and is no search", where=folder, mend="give another")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(saved, config.to_toml())  # first: it says whose the rest is
-    (folder / "points").mkdir(exist_ok=True)
 
 
 def _scores(place: Path, seeds: int) -> dict[str, Any] | None:
@@ -208,7 +211,7 @@ def _unfinished(places: Mapping[Point, Path], seeds: int, task: Task[Any, Any]) 
             f"every point diverged, first: {said['error']}", mend="search lower rates"
         )
     best = ranked[0][0]
-    if (best / "model" / "config.json").is_file():
+    if (best / "model" / CONFIG).is_file():
         return []
     return [point for point, place in places.items() if place == best]
 
@@ -264,16 +267,14 @@ def _diverged(place: Path) -> dict[str, Any]:
 
 def _copy_model(source: Path, target: Path, points: int) -> None:
     """Whole, in place of what is there; its card says of how many points it is the best."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary)
-    card = temporary / "README.md"
     limit = (
         f"Its learning rate, epochs and batch size were chosen among {points} settings, by the "
         "median over the seeds on the dev set that it is scored on: its scores are somewhat too "
         "high."
     )
-    if points > 1:
-        card.write_text(with_limit(card.read_text("utf-8"), limit), "utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
+    with replace_folder(target, holds=CONFIG, error=ModelError) as temporary:
+        for path in source.iterdir():
+            shutil.copyfile(path, temporary / path.name)
+        card = temporary / "README.md"
+        if points > 1:
+            card.write_text(with_limit(card.read_text("utf-8"), limit), "utf-8")
