@@ -26,6 +26,7 @@ from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.nn.encoder import Encoder
 from bertsmith.text.tokenizer import Tokenizer
 from jobs.tiny import POST, PRE, save_tiny_model
+from wordpieces import wordpiece
 
 SENTENCES = ["the film was dull", "a film of two friends and a dog", "good", "the dog the film"]
 
@@ -121,6 +122,26 @@ def test_a_summary_is_the_mean_of_its_sentences(model: tuple[Encoder, Tokenizer]
     once = summarise(*model, ["the dog the film", "good"], heads)
     assert np.isfinite([*once.means[same].flat, once.uniform[same]]).all()
     assert np.isnan(once.errors[same]).all()  # one sentence has no spread
+
+
+def test_a_word_of_several_is_followed_as_one(model: tuple[Encoder, Tokenizer]) -> None:
+    """As of Chinese, where each character is a word of its own."""
+    encoder, _ = model
+    tokenizer = wordpiece(["我吃苹果 。", "new york the big film"], encoder.config.vocab_size)
+    heads = Heads((1, 2), (1, 2))
+    for sentence, source, target, pieces in (
+        ("我吃苹果。", "我", "苹果", slice(3, 5)),
+        ("the big film New York", "film", "new york", slice(4, 6)),
+    ):
+        maps = attention_maps(encoder, tokenizer, sentence, heads).values
+        at = tokenizer.encode(sentence).ids.index(tokenizer.encode(source).ids[1])
+        (found,) = follow(encoder, tokenizer, [Pair(sentence, source, target)], heads).attention
+        np.testing.assert_allclose(found, maps[:, :, at, pieces].sum(-1), atol=1e-6)
+    for source in ("果", "苹果"):
+        with pytest.raises(DataError, match="leave nothing to choose from"):
+            follow(encoder, tokenizer, [Pair("我吃苹果。", source, "苹果")], heads)
+    with pytest.raises(DataError, match="'苹吃' is no word of it; choose from 我, 吃, 苹"):
+        follow(encoder, tokenizer, [Pair("我吃苹果。", "我", "苹吃")], heads)
 
 
 def test_level_words_share_a_hit(folder: Path) -> None:

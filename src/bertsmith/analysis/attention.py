@@ -202,9 +202,8 @@ def follow(encoder: Encoder, tokenizer: Tokenizer, pairs: Sequence[Pair], heads:
     attention, hits, chance = [], [], []
     for pair in pairs:
         example = _encode(encoder, tokenizer, pair.sentence)
-        words, owner = _words_of(pair.sentence, tokenizer)
-        source, target = (_place(word, words, pair) for word in (pair.source, pair.target))
-        every = [_place(pair.rival, words, pair)] if pair.rival else range(len(words))
+        words, owner, (source, target, *other) = _words_of(pair, tokenizer)
+        every = other if pair.rival else range(len(words))
         rivals = [word for word in every if word not in (source, target)]
         if source == target or not rivals:
             raise DataError(
@@ -244,27 +243,47 @@ def best_head(followed: Followed) -> Choice:
     return Choice(followed.heads.names[best], float(first[best]), share, *interval)
 
 
-def _place(word: str, words: Sequence[str], pair: Pair) -> int:
-    folded = [other.casefold() for other in words]
-    if word.casefold() not in folded:
-        raise DataError(
-            f"{word!r} is no word of it",
-            where=repr(pair.sentence[:60]),
-            mend=f"choose from {', '.join(words[:12])}",
-        )
-    return folded.index(word.casefold())
+def _run(word: str, sentence: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The first and the last of the words in a row that are `word`: of Chinese, each character is
+    one."""
+    folded = word.casefold()
+    for first, (begin, _) in enumerate(spans):
+        for last in range(first, len(spans)):
+            written = sentence[begin : spans[last][1]].casefold()
+            if written == folded:
+                return first, last
+            if not folded.startswith(written):
+                break
+    raise DataError(
+        f"{word!r} is no word of it",
+        where=repr(sentence[:60]),
+        mend=f"choose from {', '.join(sentence[begin:end] for begin, end in spans[:12])}",
+    )
 
 
-def _words_of(sentence: str, tokenizer: Tokenizer) -> tuple[list[str], IntArray]:
-    """The words of a sentence, and for each token the one that it belongs to; -1: none."""
-    spans = split_words(sentence)
+def _words_of(pair: Pair, tokenizer: Tokenizer) -> tuple[list[str], IntArray, list[int]]:
+    """The words of a sentence, for each token the one that it belongs to, -1: none, and the places
+    of source, target and rival, each of which is one word."""
+    sentence, spans = pair.sentence, split_words(pair.sentence)
+    asked = [word for word in (pair.source, pair.target, pair.rival) if word]
+    runs = [_run(word, sentence, spans) for word in asked]
+    inside = {place for first, last in runs for place in range(first + 1, last + 1)}
+    joined: list[tuple[int, int]] = []
+    number_of = []
+    for place, (begin, end) in enumerate(spans):
+        if place in inside:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((begin, end))
+        number_of.append(len(joined) - 1)
     encoding = tokenizer.encode(sentence)
     owner = np.full(len(encoding.ids), -1, dtype=np.int64)
-    starts = np.array([begin for begin, _ in spans], dtype=np.int64)
+    starts = np.array([begin for begin, _ in joined], dtype=np.int64)
     for token, (begin, end) in enumerate(encoding.offsets):
         if end > begin:
             owner[token] = np.searchsorted(starts, end - 1, side="right") - 1
-    return [sentence[begin:end] for begin, end in spans], owner
+    words = [sentence[begin:end] for begin, end in joined]
+    return words, owner, [number_of[first] for first, _ in runs]
 
 
 def _encode(encoder: Encoder, tokenizer: Tokenizer, sentence: str) -> Example:
