@@ -59,6 +59,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
+def require_place(path: Path, error: type[BertsmithError]) -> None:
+    """Raise `error`, before the work, where no file could be written at `path` after it."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise error("not a file that can be written", where=path, mend="name another")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, whole or not at all."""
     with open_atomically(path) as file:

@@ -129,6 +129,8 @@ def test_what_is_asked_for_must_fit_together(model: Path, tmp_path: Path) -> Non
         ({"model": model, "max_length": 10**6}, "positions of the model"),
         ({"tokenizer": model, "max_length": 2}, "2 tokens hold no text"),
         ({"task": "clasify"}, "did you mean 'classify'"),
+        ({"out": tmp_path / "none" / "c.json"}, r"c\.json: not a file that can be written"),
+        ({"html": tmp_path}, "not a file that can be written"),
     )
     for arguments, expected in cases:
         with pytest.raises(ConfigError, match=expected):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bertsmith.errors import DataError, ModelError
+from bertsmith.errors import ConfigError, DataError, ModelError
 from bertsmith.export.huggingface import load_tokenizer, save_model
 from bertsmith.jobs import predict as job
 from bertsmith.jobs.predict import Predictor, evaluate_file, predict_file
@@ -107,6 +107,11 @@ def test_a_table_without_rows_has_no_scores(model: Path, tmp_path: Path) -> None
     file.write_text("text\tlabel\n")
     with pytest.raises(DataError, match=r"dev\.tsv: no rows"):
         evaluate_file(model, file)
+
+
+def test_scores_that_could_not_be_written_are_not_worked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"s\.json: not a file that can be written; name another"):
+        evaluate_file(tmp_path / "model", tmp_path / "dev.tsv", tmp_path / "none" / "s.json")
 
 
 def learnt_from(model: Path, folder: Path, **columns: str | None) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bertsmith.errors import BertsmithError, ConfigError, DataError
 from bertsmith.export.huggingface import load_tokenizer, read_model
-from bertsmith.files import write_text_atomically
+from bertsmith.files import require_place, write_text_atomically
 from bertsmith.jobs.progress import Bar
 from bertsmith.report.check import write_check_report
 from bertsmith.tasks.base import Task
@@ -111,6 +111,9 @@ def check_data(
     What is wrong with a file is in the result. Raises ConfigError, ModelError or TokenizerError
     for what is wrong with the rest.
     """
+    for path in (out, html):
+        if path is not None:
+            require_place(path, ConfigError)
     if model is not None and tokenizer is not None:
         raise ConfigError("a model brings its tokenizer", where="tokenizer", mend="give one")
     if max_length is not None and model is None and tokenizer is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertsmith.errors import ConfigError
+from bertsmith.files import require_place
 from bertsmith.jobs.progress import Bar
 from bertsmith.text.corpus import Corpus
 from bertsmith.text.phrases import Phrase, find_phrases, write_phrases
@@ -37,8 +38,7 @@ def list_phrases(
     written; CorpusError.
     """
     for path in (Path(out), Path(entities or out)):
-        if path.is_dir() or not path.parent.is_dir():
-            raise ConfigError("not a file that can be written", where=path, mend="name another")
+        require_place(path, ConfigError)
     opened = Corpus.open(corpus)
     with Bar("finding phrases", 1.0) as bar:
         found = find_phrases(

@@ -20,7 +20,7 @@ from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, DataError, ModelError
 from bertsmith.export.huggingface import ModelFolder, load_finetuned, load_tokenizer, read_model
-from bertsmith.files import open_atomically, write_text_atomically
+from bertsmith.files import open_atomically, require_place, write_text_atomically
 from bertsmith.jobs.finetune_results import scored
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.models import HeadedEncoder, place
@@ -158,8 +158,10 @@ def evaluate_file(
     """Scores of a fine-tuned model on a labelled file, written to `out` where it is given.
 
     Raises DataError where there are no rows, and where a label is unknown to the model,
-    naming it and its lines.
+    naming it and its lines; ConfigError where `out` could not be written.
     """
+    if out is not None:
+        require_place(Path(out), ConfigError)
     source = read_model(model)
     predictor = Predictor.load(source, device=device)
     task, labels = predictor.task, predictor.labels
