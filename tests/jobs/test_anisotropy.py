@@ -151,9 +151,9 @@ def test_mistakes_are_one_line(
     for arguments, expected in (
         (("--pairs", tmp_path / "none.tsv"), "none.tsv"),
         (("--pairs", tmp_path / "few.tsv"), "3 pairs are too few"),
-        (("--pairs", tmp_path / "texts.tsv"), "no second text"),
+        (("--pairs", tmp_path / "texts.tsv"), "one; call its columns sentence1, sentence2"),
         (("--pairs", tmp_path / "words.tsv"), "words.tsv:2: 'score' is no number"),
-        (("--pairs", tmp_path / "bare.tsv"), "no column looks like the label"),
+        (("--pairs", tmp_path / "bare.tsv"), "'sentence2'; call its columns sentence1, sentence2"),
         ((*good, "--vectors", tmp_path / "bad.txt"), "bad.txt:1: begins with"),
         ((*good, "--text", tmp_path / "gone.txt"), "gone.txt"),
         ((*good, "--max-length", "9999"), "the model reads 512"),

@@ -201,8 +201,14 @@ def _score(pairs: PairSet, fitted: _Fitted) -> dict[str, float]:
 def _read_sets(paths: Sequence[Path]) -> list[PairSet]:
     sets: dict[str, PairSet] = {}
     for path in paths:
-        table = read_labelled(path, label_text=number_text)
-        require_pairs(table.columns, expected=True, name=str(path), learnt_from="a rating")
+        try:
+            table = read_labelled(path, label_text=number_text)
+            require_pairs(table.columns, expected=True, name=str(path), learnt_from="a rating")
+        except DataError as error:
+            if "-column" not in error.mend:
+                raise
+            mend = "call its columns sentence1, sentence2 and score"  # no option names them here
+            raise DataError(error.what, where=error.where, mend=mend) from None
         if len(table.rows) < FEWEST_PAIRS:
             raise DataError(
                 f"{len(table.rows)} pairs are too few", where=path, mend=f"give {FEWEST_PAIRS}"
