@@ -235,9 +235,7 @@ def test_what_does_not_go_together_is_refused(
         with pytest.raises(ModelError, match=said):
             from_model(recipe, sources[source].model)
     causal = save_tiny_model(tmp_path / "causal", POST.model_copy(update={"causal": True}))
-    with pytest.raises(
-        ModelError, match=r"reads from left to right, which .*'modern'"
-    ):
+    with pytest.raises(ModelError, match=r"reads from left to right, which .*'modern'"):
         from_model("modern", causal)
     with pytest.raises(ConfigError, match=r"model\.generator_size: 0\.5 makes another generator"):
         from_model("electra", sources["electra"].model, model={"generator_size": 0.5})
