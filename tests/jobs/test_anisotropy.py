@@ -138,6 +138,15 @@ def test_the_mean_agrees_as_sentence_transformers_compute_it(tmp_path: Path) -> 
     assert math.isfinite(data["static_cosine"])
 
 
+def test_ratings_that_are_all_the_same_have_no_correlation(model: Path, tmp_path: Path) -> None:
+    head, *rows = write_pairs(tmp_path / "pairs.tsv").read_text().splitlines()
+    same = [row.rpartition("\t")[0] + "\t3" for row in rows]
+    (tmp_path / "pairs.tsv").write_text("\n".join([head, *same]) + "\n")
+    page = analyze_anisotropy(model, tmp_path / "out", pairs=[tmp_path / "pairs.tsv"], flow=False)
+    assert "All ratings are the same: no correlation" in page.read_text("utf-8")
+    assert "intervals are up to" not in page.read_text("utf-8")
+
+
 def test_mistakes_are_one_line(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,15 +185,14 @@ def _two(value: float | None) -> str:
 
 
 def _trust(data: Data) -> str:
-    widest = max(
-        (each["high"] - each["low"] for each in data["agreements"] if each["high"] is not None),
-        default=0.0,
-    )
+    widths = [each["high"] - each["low"] for each in data["agreements"] if each["high"] is not None]
+    if not widths:  # NaN is null in JSON
+        return " ".join(["All ratings are the same: no correlation is defined.", *data["notes"]])
     text = (
-        f"95 % intervals are up to {widest:.3f} wide; two cures are compared on the same pairs, so "
-        "that smaller differences may be real, and the intervals do not say which. The cures were "
-        "fitted to the very sentences that are scored. A flow keeps the state that held-out "
-        "sentences are likeliest under, of up to twenty epochs."
+        f"95 % intervals are up to {max(widths):.3f} wide; two cures are compared on the same "
+        "pairs, so that smaller differences may be real, and the intervals do not say which. The "
+        "cures were fitted to the very sentences that are scored. A flow keeps the state "
+        "that held-out sentences are likeliest under, of up to twenty epochs."
     )
     gains = [each["likelihoods"][each["epoch"]] - each["likelihoods"][0] for each in data["flows"]]
     if gains:
