@@ -16,7 +16,7 @@ import transformers
 
 from bertsmith.engine.log import Log, read_log
 from bertsmith.engine.optim import Optimizer
-from bertsmith.errors import BertsmithError, ConfigError
+from bertsmith.errors import BertsmithError, ConfigError, DataError
 from bertsmith.export.huggingface import read_model
 from bertsmith.files import alone_in
 from bertsmith.jobs import finetune_folder, watch
@@ -280,6 +280,20 @@ def finish(folder: RunFolder, key: RunKey, merit: int) -> None:
     (part.model / "config.json").write_text(str(merit))
     (part.path / "errors.tsv").write_text(str(merit))
     part.save(key, {"init": key[0], "seed": key[1], "macro_f1": merit, "accuracy": merit})
+
+
+def test_a_result_that_is_damaged_is_one_line(
+    done: FinetuneResult, inputs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    damaged = out / "runs" / "pretrained-1.json"
+    damaged.write_text(damaged.read_text()[:50])
+    with pytest.raises(
+        DataError, match=r"runs/pretrained-1\.json: is not JSON .*; remove this file"
+    ) as error:
+        run(inputs, out)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_killed_while_the_best_is_moved_it_stays_the_best_beside_another(

@@ -26,10 +26,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bertsmith.engine.log import read_log
-from bertsmith.errors import ConfigError
+from bertsmith.errors import ConfigError, DataError
 from bertsmith.files import is_free, write_text_atomically
 from bertsmith.markdown import markdown_table
-from bertsmith.schema import Config, read_toml, validate
+from bertsmith.schema import Config, read_json_object, read_toml, validate
 from bertsmith.tasks.base import Setting, Task
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import Protocol
@@ -153,11 +153,7 @@ class RunFolder:
     def _results(self, config: FinetuneConfig) -> dict[RunKey, dict[str, Any]]:
         """All that are there, the best model or not."""
         paths = {key: self._result(key) for key in config.runs()}
-        return {
-            key: json.loads(path.read_text("utf-8"))
-            for key, path in paths.items()
-            if path.is_file()
-        }
+        return {key: _read_result(path) for key, path in paths.items() if path.is_file()}
 
     def save(self, key: RunKey, result: Mapping[str, Any]) -> None:
         """Keep a finished run's result."""
@@ -179,7 +175,7 @@ class RunFolder:
         Interrupted anywhere, it can be done again.
         """
         part = self.part(key)
-        result = json.loads(part._result(key).read_text("utf-8"))
+        result = _read_result(part._result(key))
         found = {**self._results(config), key: result}
         if best_run(self.task, [found[k] for k in config.runs() if k in found]) is result:
             if part.model.exists():  # first: see take_over_parts
@@ -226,6 +222,15 @@ class RunFolder:
         twice."""
         if self.log.exists():
             self._write_log(r for r in self._logged() if r.get("step", step + 1) <= step)
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    """Raises DataError where something has damaged it: it was written whole."""
+    try:
+        return read_json_object(path, DataError)
+    except DataError as error:
+        mend = "remove this file; the same command then trains this run again"
+        raise DataError(error.what, where=error.where, mend=mend) from None
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
