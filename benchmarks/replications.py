@@ -13,7 +13,8 @@ Answered are:
 - The size of the network at equal tokens.
 
 Not a benchmark of speed, so one thread will do; what is finished is not done again. Prints the
-tables and writes DIR/replications.json, and the scores as DIR/replications.png.
+tables and writes DIR/replications.json, the scores as DIR/replications.png, and of the sizes the
+held-out loss on the way as DIR/sizes.png.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ from benchmarks.glue_scores import cells, draw, finetune, require_tasks
 from benchmarks.heldout import HeldOut
 from benchmarks.mistakes import told_in_a_line
 from bertsmith.config import RunConfig, resolve
+from bertsmith.engine.log import read_log
 from bertsmith.export.networks import load_masked_lm
 from bertsmith.jobs.pretrain import pretrain
 from bertsmith.jobs.setup import prepare
 from bertsmith.markdown import markdown_table
 from bertsmith.recipes.base import find
+from bertsmith.report.images import save
+from bertsmith.report.style import SERIES, label_lines, new_figure, styled
 from bertsmith.text.corpus import Corpus
 
 TASKS = {"SST-2": 1, "MRPC": 3, "RTE": 3, "STS-B": 3}
@@ -58,6 +62,13 @@ ARMS: dict[str, tuple[str, Changes]] = {
     ),
 }
 """Of each the recipe whose segments, corruption and loss it takes, and what else differs."""
+SIZES = {
+    "L2 H128": "L2 H128",
+    "no next sentence": "L4 H128",
+    "L4 H256": "L4 H256",
+    "L4 H512": "L4 H512",
+}
+"""The arms that differ in nothing but their size, and what it is."""
 PAIRS = ("next sentence", "sentence order")
 """The arms with a pair head."""
 
@@ -78,7 +89,7 @@ def main() -> None:
     require_tasks(arguments.glue, TASKS)
     heldout, results = HeldOut(corpus), {}
     for arm in arguments.only:
-        folder = out / arm.replace(" ", "-")
+        folder = folder_of(arm, out)
         run = pretrain(config_of(arm, arguments.tokens), corpus, folder)
         if not run.finished:
             raise SystemExit(run.exit_status)
@@ -94,11 +105,36 @@ def main() -> None:
         results[arm] = result
     (out / "replications.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw({arm: result["scores"] for arm, result in results.items()}, out / "replications")
+    draw_sizes(out, [arm for arm in SIZES if arm in results])
     head = ["pre-trained with", "masked words, loss", "accuracy", *TASKS, "mean"]
     print(markdown_table(head, [_row(arm, result) for arm, result in results.items()]))
     pairs = {arm: result["pairs"] for arm, result in results.items() if "pairs" in result}
     rows = [[arm, *(f"{100 * found[o]:.1f} %" for o in PAIRS)] for arm, found in pairs.items()]
     print(markdown_table(["pre-trained with", *(f"{other} right" for other in PAIRS)], rows))
+
+
+def folder_of(arm: str, out: Path) -> Path:
+    """An arm's run."""
+    return out / arm.replace(" ", "-")
+
+
+def draw_sizes(out: Path, arms: Sequence[str]) -> None:
+    """The masked-LM loss of each run's held-out text over its tokens, as PNG and SVG."""
+    if len(arms) < 2:
+        return
+    with styled():
+        figure = new_figure(3.0)
+        axes = figure.add_subplot()
+        axes.set(xlabel="million tokens", ylabel="held-out masked-LM loss (nats)")
+        ends = []
+        for arm, colour in zip(arms, SERIES, strict=False):
+            log = read_log(folder_of(arm, out) / "log.jsonl")
+            looks = [record for record in log if record.get("kind") == "eval"]
+            losses = [look["mlm_loss"] for look in looks]
+            axes.plot([look["tokens"] / 1e6 for look in looks], losses, color=colour)
+            ends.append((f"{SIZES[arm]} {losses[-1]:.2f}", losses[-1], colour))
+        label_lines(axes, ends)
+        save(figure, out / "sizes")
 
 
 def config_of(arm: str, tokens: int) -> RunConfig:
