@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -274,6 +276,28 @@ def test_minutes_become_tokens_once(corpus: Corpus, tmp_path: Path) -> None:
     assert again.tokens == first.tokens
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert pretrain(minutes, corpus, tmp_path / "a").tokens == first.tokens
+
+
+@pytest.mark.skipif(
+    not Path("/proc/thread-self/schedstat").exists(), reason="the system does not tell of waiting"
+)
+def test_minutes_on_a_busy_machine_are_warned_of(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minutes = config("modern", budget={"minutes": 0.02})
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(3 * (os.cpu_count() or 1))]
+    try:
+        pretrain(minutes, corpus, tmp_path / "a")
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "busy" in line]
+    tokens = load_config(tmp_path / "a" / "config.toml").budget.tokens
+    assert f"settled as {tokens:,} tokens" in said
+    pretrain(minutes, corpus, tmp_path / "a")
+    assert "busy" not in capsys.readouterr().err  # it is measured once
 
 
 def test_calibrating_is_of_one_process_and_leaves_nothing(

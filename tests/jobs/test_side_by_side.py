@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pickle
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from bertsmith.engine.train import DivergenceError
 from bertsmith.errors import BertsmithError, ConfigError, DataError, TrainingError
@@ -16,8 +19,10 @@ from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.jobs.finetune_folder import RunFolder
 from bertsmith.tasks import choice, classify, multilabel, qa, regress, tagging
 from bertsmith.tasks.base import Task
+from bertsmith.tasks.fit import batch_loss
 from bertsmith.tasks.glue import GLUE
 from bertsmith.tasks.symbols import symbols
+from bertsmith.types import Batch
 
 from .ended import end_once
 from .tiny import save_tiny_model, write_table
@@ -113,6 +118,30 @@ def test_a_loss_that_is_not_finite_is_told_as_ever(inputs: Path, tmp_path: Path)
     with pytest.raises(ConfigError, match="workers: 0 are none"):
         run(inputs, tmp_path / "none", workers=0)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_gpu_without_memory_is_told_of(
+    alone: FinetuneResult, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is some, the same command goes on."""
+    steps = iter(range(5))
+
+    def short(*given: Any) -> Any:
+        of_batch = batch_loss(*given)
+
+        def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+            if next(steps, None) is None:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return of_batch(model, batch)
+
+        return loss
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("bertsmith.tasks.fit.batch_loss", short)
+        with pytest.raises(TrainingError, match=r"no memory to train on 4,096 tokens at once"):
+            run(inputs, out, workers=1)
+    require_same(run(inputs, out, workers=1), alone)
 
 
 def test_as_many_as_there_are_cores_where_it_is_worth_it(

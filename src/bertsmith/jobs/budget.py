@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,38 @@ CALIBRATION_SECONDS = 8.0
 WARM_STEPS, FEWEST_STEPS = 2, 5
 LEAST_SHARE = 0.5
 """Of the time, what training has at least, and again of that beside the evaluations."""
+BUSY = 0.25
+"""The share of its time that training waits for a processor from which on others are in its way. On
+a free machine it is 0.02 to 0.13, the most where the run's own loader is what it waits for, and
+beside one more program for each processor 0.5."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a run's minutes are worth."""
+
+    rate: float
+    """Tokens/s of training."""
+    tokens: int
+    """Of the whole run, evaluations and checkpoints being paid for."""
+    waited: float
+    """The share of its time that the training thread waited for a processor."""
+
+    def header(self, minutes: float) -> str:
+        """A comment for the run's config."""
+        return f"# {minutes:g} minutes at {self.rate:,.0f} tokens/s, less what is no training\n"
+
+    @property
+    def warning(self) -> str | None:
+        """A line where the rate is that of a machine with something else to do."""
+        if self.waited < BUSY:
+            return None
+        return (
+            f"warning: the machine is busy: while {self.rate:,.0f} tokens/s were measured, "
+            f"training waited for a processor {100 * self.waited:.0f} % of the time; the run is "
+            f"settled as {self.tokens:,} tokens (give another --out once the machine is free, or "
+            "set budget.tokens)"
+        )
 
 
 def settle(setup: Setup, out: Path) -> RunConfig:
@@ -65,14 +99,16 @@ def _begun(config: RunConfig, path: Path) -> RunConfig | None:
 
 def _begin(setup: Setup, path: Path) -> RunConfig:
     """The config of a new run, in tokens or steps, written to `path`."""
-    config, header = setup.config, ""
+    config, header, warning = setup.config, "", None
     if config.budget.minutes is not None:
         minutes = config.budget.minutes
-        rate, tokens = _tokens_in(minutes, setup, path.parent)
-        header = f"# {minutes:g} minutes at {rate:,.0f} tokens/s, less what is no training\n"
-        config = resolve(config, {"budget": {"tokens": tokens, "from_minutes": minutes}})
+        worth = _calibrated(minutes, setup, path.parent)
+        header, warning = worth.header(minutes), worth.warning
+        config = resolve(config, {"budget": {"tokens": worth.tokens, "from_minutes": minutes}})
     if setup.group.leads:
         write_text_atomically(path, header + config.to_toml())
+        if warning is not None:
+            print(warning, file=sys.stderr)
     return config
 
 
@@ -88,8 +124,8 @@ def _differences(
     return keys
 
 
-def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
-    """Tokens/s over the phases of a run, and the tokens that `minutes` allow beside all else.
+def _calibrated(minutes: float, setup: Setup, out: Path) -> Calibration:
+    """The rate over the phases of a run, and the tokens that `minutes` allow beside all else.
 
     That is calibrating, evaluations and checkpoints; the report at the end is not counted.
     """
@@ -97,17 +133,29 @@ def _tokens_in(minutes: float, setup: Setup, out: Path) -> tuple[float, int]:
     phases, log = setup.config.data.phases, setup.config.log
     enough = min(CALIBRATION_SECONDS, 3.0 * minutes) / len(phases)
     setup, model, optimizer = begin(setup)
+    measured, waited = time.perf_counter(), _seconds_waited()
     rate = 1.0 / sum(
         (end - begin) / _measured_rate(setup, model, optimizer, number, enough)
         for number, (begin, end, _) in enumerate(phases)
     )
+    waited = (_seconds_waited() - waited) / (time.perf_counter() - measured)
     saves = 1 + int(minutes / log.checkpoint_minutes)
     beside = saves * _saving_seconds(optimizer, setup.group, out) + time.perf_counter() - began
     total = rate * max(60.0 * minutes - beside, 60.0 * minutes * LEAST_SHARE)
     heldout = int(setup.heldout[0].lengths(0).sum())
     evaluated = max(setup.config.optim.batch_tokens, min(log.eval_tokens, EVAL_SHARE * total))
     evaluating = log.evaluations * min(heldout, evaluated) / 3.0  # a third: forward alone
-    return rate, max(1, int(total - min(evaluating, (1.0 - LEAST_SHARE) * total)))
+    tokens = max(1, int(total - min(evaluating, (1.0 - LEAST_SHARE) * total)))
+    return Calibration(rate, tokens, waited)
+
+
+def _seconds_waited() -> float:
+    """How long this thread has been ready to run with no processor free; 0 where the system, which
+    is not Linux then, does not say."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _saving_seconds(optimizer: Optimizer, group: Group, out: Path) -> float:

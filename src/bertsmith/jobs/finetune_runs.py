@@ -30,6 +30,7 @@ from bertsmith.jobs.progress import Bar, Notes, Teller
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.jobs.watch import StoppedError, Watch
+from bertsmith.tasks.fit import MICRO_TOKENS
 
 WORTH_PROCESSES = 20_000
 """Examples that all runs train on in all: some ten seconds of a small network on a core."""
@@ -118,6 +119,12 @@ def _train(
                 error.what,
                 where=f"{init}, seed {seed}",
                 mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",
+            ) from None
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                f"no memory to train on {MICRO_TOKENS:,} tokens at once",
+                where=str(trainer.hardware.device),
+                mend="free some and give the command again, or --device cpu and another --out",
             ) from None
         task = trainer.decided(fitted)
         result = {
