@@ -48,6 +48,27 @@ def test_a_corpus_is_built_and_reported(tmp_path: Path, tokenizer: Path) -> None
     assert again.stdout == done.stdout
 
 
+def test_the_text_of_records_by_its_name(tmp_path: Path, tokenizer: Path) -> None:
+    """Of all commands that encode text; a corpus of one column is none of another."""
+    records = [{"body": text, "text": "one"} for text in prose(30).splitlines()]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    named = ("--text", tmp_path / "a.jsonl", "--text-column")
+    out = ("--tokenizer", tokenizer, "--out", tmp_path / "c")
+    done = bertsmith("corpus", "build", *named, "body", *out)
+    assert done.returncode == 0, done.stderr
+    assert "documents  30" in done.stdout
+    other = bertsmith("corpus", "build", *named, "text", *out)
+    assert other.returncode == 2
+    assert "a corpus of other texts" in other.stderr
+    wrong = bertsmith("tokenizer", "report", tokenizer, *named, "bdy")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("bertsmith: error: ")
+    assert "it has 'body', 'text'" in wrong.stderr
+    new = ("--vocab-size", "60", "--out", tmp_path / "t")
+    done = bertsmith("tokenizer", "train", *named, "body", *new)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_summary_of_many_files_is_short(tmp_path: Path, tokenizer: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(30):

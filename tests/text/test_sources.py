@@ -114,7 +114,7 @@ def test_a_cut_archive_is_named(tmp_path: Path, suffix: str) -> None:
         ("a.json", b'["a", "\\ud800 half"]', r"a\.json:1: half a surrogate"),
         ("a.json", b"[" * 99_999, r"a\.json:1: record 1 is not JSON \(.*recursion"),
         ("a.json.gz", gzip.compress(b'["a"]')[:-4], r"a\.json\.gz:1: the compressed file is cut"),
-        ("a.csv", b"a,Text\n", r"a\.csv:1: no column \"text\"; there are: 'a', 'Text'; call"),
+        ("a.csv", b"a,Text\n", r"a\.csv:1: no column \"text\"; there are: 'a', 'Text'; write every"),
         ("a.csv", b"text,text\n", r'a\.csv:1: 2 columns are named "text"; rename'),
         ("a.csv", b"text,n\na,1\nb, c,2\n", r"a\.csv:3: 3 fields, where the first line has 2; p"),
         ("a.csv", b'text,n\na,1\n"b,2\n', r"a\.csv:3: not CSV \(unexpected end of data\); close"),
@@ -153,6 +153,19 @@ def test_records_are_documents_however_they_are_written(tmp_path: Path, name: st
     paths = [write(tmp_path / name, raw), write(tmp_path / f"{name}.gz", gzip.compress(raw))]
     assert [texts(path) for path in paths] == [["One, of more.\nTwo.", 'A "third" é']] * 2
     assert DocumentReader([tmp_path]).paths == paths
+
+
+@pytest.mark.parametrize("name", [*AS_FILES, "a.tsv"])
+def test_the_text_may_have_another_name(tmp_path: Path, name: str) -> None:
+    content = AS_FILES.get(name, "title\ttext\na\tOne.\n").replace("text", "body")
+    path = write(tmp_path / name, content.encode())
+    expected = ["One."] if name == "a.tsv" else ["One, of more.\nTwo.", 'A "third" é']
+    found = list(read_documents([path], text_column="body"))
+    assert [document.text for document in found] == expected
+    if name in ("a.csv", "a.json", "a.tsv"):
+        assert found[0].title == "a"
+        with pytest.raises(DataError, match=r"no .*\"bdy\".*; write .* as \"bdy\", or leave"):
+            list(read_documents([path], text_column="bdy"))
 
 
 def test_quotes_are_text_in_a_tsv(tmp_path: Path) -> None:
@@ -291,12 +304,15 @@ def test_rows_of_parquet_are_documents(tmp_path: Path) -> None:
         ("parquet", 150, size)
     ]
     assert reader.summaries[0].sha256 == lines.file_sha256(path)
+    path = parquet(path, {"title": ["a", "b"], "text": [1, 2], "body": ["One.", "Two."]})
+    found = [(document.text, document.title) for document in read_documents([path], "auto", "body")]
+    assert found == [("One.", "a"), ("Two.", "b")]
 
 
 @needs_pyarrow
 def test_parquet_without_texts_is_refused_in_one_line(tmp_path: Path) -> None:
     for columns, message in (
-        ({"n": [1]}, r"a\.parquet: no column \"text\"; there are: 'n'; call"),
+        ({"n": [1]}, r"a\.parquet: no column \"text\"; there are: 'n'; write"),
         ({"text": [1]}, 'a.parquet: the column "text" holds int64, no strings; write'),
         ({"text": ["a", None]}, 'a.parquet: the "text" of row 2 is null, no string; leave'),
     ):

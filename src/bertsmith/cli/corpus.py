@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bertsmith.cli.options import LAYOUT, TEXT, ManyValuesCommand
+from bertsmith.cli.options import LAYOUT, RECORD_COLUMN, TEXT, ManyValuesCommand
 
 if TYPE_CHECKING:
     from bertsmith.text.corpus import Corpus
@@ -50,6 +50,7 @@ def corpus() -> None:
     metavar="ADDRESS",
     help="A dask scheduler, whose workers encode in place of processes here; they must see --out.",
 )
+@RECORD_COLUMN
 @LAYOUT
 def build(
     texts: tuple[str, ...],
@@ -59,6 +60,7 @@ def build(
     segmenter: str,
     scheduler: str | None,
     layout: str,
+    text_column: str,
 ) -> None:
     """Encode text into memory-mapped token arrays.
 
@@ -84,6 +86,7 @@ def build(
             workers=at_once,
             executor=executor,
             layout=layout,  # type: ignore[arg-type]
+            text_column=text_column,
             segmenter=segmenter,
             progress=progress,
         )

@@ -49,6 +49,13 @@ TEXT = click.option(
     help="Text files, folders or globs: .txt, .jsonl, .ndjson, .json, .csv, .tsv, also as .gz, .xz "
     'or .zst; .parquet. The text of a record is called "text".',
 )
+RECORD_COLUMN = click.option(
+    "--text-column",
+    default="text",
+    show_default=True,
+    metavar="NAME",
+    help="What the text of a record is called, where it is something else.",
+)
 LAYOUT = click.option(
     "--layout",
     type=click.Choice(["auto", "file", "blank", "lines"]),

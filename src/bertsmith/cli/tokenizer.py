@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertsmith.cli.options import LAYOUT, TEXT, ManyValuesCommand
+from bertsmith.cli.options import LAYOUT, RECORD_COLUMN, TEXT, ManyValuesCommand
 
 if TYPE_CHECKING:
     from bertsmith.text.report import TokenizerReport
@@ -50,6 +50,7 @@ def tokenizer() -> None:
     type=click.IntRange(1),
     help="Leave out what occurs less often; nothing to unigram and characters.  [default: 2]",
 )
+@RECORD_COLUMN
 @LAYOUT
 def train(
     texts: tuple[str, ...],
@@ -57,6 +58,7 @@ def train(
     out: Path,
     recipe: str,
     layout: str,
+    text_column: str,
     **choices: Any,
 ) -> None:
     """Train a tokenizer on text and save it where transformers can load it.
@@ -74,6 +76,7 @@ def train(
             recipe=recipe,
             choices={name: value for name, value in choices.items() if value is not None},
             layout=layout,  # type: ignore[arg-type]
+            text_column=text_column,
             progress=progress,
             now=progress.now,
         )
@@ -84,14 +87,21 @@ def train(
 @tokenizer.command(cls=ManyValuesCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @TEXT
+@RECORD_COLUMN
 @LAYOUT
-def report(folder: Path, texts: tuple[str, ...], layout: str) -> None:
+def report(folder: Path, texts: tuple[str, ...], layout: str, text_column: str) -> None:
     """Say what the tokenizer in FOLDER makes of a text."""
     from bertsmith.cli.progress import byte_progress
     from bertsmith.jobs.build_tokenizer import report_tokenizer
 
     with byte_progress("reading") as progress:
-        found = report_tokenizer(folder, texts, layout, progress)  # type: ignore[arg-type]
+        found = report_tokenizer(
+            folder,
+            texts,
+            layout,  # type: ignore[arg-type]
+            progress,
+            text_column,
+        )
     _print(found)
 
 

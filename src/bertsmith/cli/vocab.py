@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bertsmith.cli.options import LAYOUT, ManyValuesCommand
+from bertsmith.cli.options import LAYOUT, RECORD_COLUMN, ManyValuesCommand
 
 if TYPE_CHECKING:
     from bertsmith.jobs.extend_vocabulary import Extension
@@ -28,9 +28,16 @@ def vocab() -> None:
     "--words", type=click.Path(path_type=Path), metavar="FILE", help="These words, one a line."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@RECORD_COLUMN
 @LAYOUT
 def extend(
-    model: Path, texts: tuple[str, ...], add: int | None, words: Path | None, out: Path, layout: str
+    model: Path,
+    texts: tuple[str, ...],
+    add: int | None,
+    words: Path | None,
+    out: Path,
+    layout: str,
+    text_column: str,
 ) -> None:
     """Give MODEL tokens for words that it cuts into pieces; each begins as the mean of them.
 
@@ -49,6 +56,7 @@ def extend(
             add=add or 0,
             words=words,
             layout=layout,  # type: ignore[arg-type]
+            text_column=text_column,
             progress=progress,
             now=progress.now,
         )

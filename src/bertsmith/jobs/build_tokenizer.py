@@ -11,6 +11,7 @@ from bertsmith.files import check_replaceable, replace_folder
 from bertsmith.recipes.base import find
 from bertsmith.text.manifest import MANIFEST
 from bertsmith.text.pieces import EvenSample
+from bertsmith.text.record_files import TEXT
 from bertsmith.text.report import SAMPLE_CHARS, TokenizerReport, tokenizer_report
 from bertsmith.text.shards import PROGRESS
 from bertsmith.text.sources import Layout, read_texts
@@ -27,6 +28,7 @@ def build_tokenizer(
     recipe: str = "",
     choices: Mapping[str, Any],
     layout: Layout = "auto",
+    text_column: str = TEXT,
     progress: Callable[[int, int], None],
     now: Callable[[str], None],
 ) -> TokenizerReport:
@@ -43,7 +45,7 @@ def build_tokenizer(
     sample = EvenSample(SAMPLE_CHARS)
 
     def read() -> Iterator[str]:
-        for text in read_texts(texts, layout, progress):
+        for text in read_texts(texts, layout, progress, text_column):
             sample.add(text)
             yield text
         now("learning the vocabulary")
@@ -56,10 +58,15 @@ def build_tokenizer(
 
 
 def report_tokenizer(
-    folder: Path, texts: Sequence[str], layout: Layout, progress: Callable[[int, int], None]
+    folder: Path,
+    texts: Sequence[str],
+    layout: Layout,
+    progress: Callable[[int, int], None],
+    text_column: str = TEXT,
 ) -> TokenizerReport:
     """What the tokenizer in `folder` makes of the files `texts`."""
-    return tokenizer_report(Tokenizer.load(folder), read_texts(texts, layout, progress))
+    found = read_texts(texts, layout, progress, text_column)
+    return tokenizer_report(Tokenizer.load(folder), found)
 
 
 def _refuse_one_in_use(out: Path) -> None:

@@ -20,6 +20,7 @@ from bertsmith.export.sentences import (
 from bertsmith.export.vocabulary import save_with_words
 from bertsmith.files import check_replaceable, replace_folder
 from bertsmith.jobs.source import shown_name
+from bertsmith.text.record_files import TEXT
 from bertsmith.text.sources import Layout, read_texts
 from bertsmith.text.vocabulary import (
     Cut,
@@ -53,6 +54,7 @@ def extend_vocabulary(
     add: int = 0,
     words: str | Path | None = None,
     layout: Layout = "auto",
+    text_column: str = TEXT,
     progress: Callable[[int, int], None] = lambda done, total: None,
     now: Callable[[str], None] = lambda what: None,
 ) -> Extension:
@@ -79,9 +81,9 @@ def extend_vocabulary(
     tokenizer = load_tokenizer(source)
     require_wordpiece(tokenizer, model)
     given = [] if words is None else read_words(tokenizer, Path(words))
-    counts = (
-        count_words(tokenizer, read_texts(texts, layout, progress)) if texts else Counter(given)
-    )
+    counts = Counter(given)
+    if texts:
+        counts = count_words(tokenizer, read_texts(texts, layout, progress, text_column))
     now("choosing words")
     added = new_words(tokenizer, given, counts)
     added += most_useful(tokenizer, counts, add, but=given)

@@ -38,6 +38,7 @@ from bertsmith.text.manifest import (
     file_sizes,
     fingerprint,
 )
+from bertsmith.text.record_files import TEXT
 from bertsmith.text.segmenter import load_segmenter
 from bertsmith.text.shards import (
     ARRAYS,
@@ -72,22 +73,26 @@ def build_corpus(
     workers: int | None = None,
     executor: Executor | None = None,
     layout: Layout = "auto",
+    text_column: str = TEXT,
     segmenter: str = "",
     progress: Progress | None = None,
 ) -> Corpus:
     """Encode files (paths, folders, globs) or documents into the folder `out`.
 
     `workers` is the number of processes (all cores; one for little text); an `executor` of
-    one's own takes their place, and runs about so many tasks at once. `segmenter`,
+    one's own takes their place, and runs about so many tasks at once. `text_column` is the key or
+    column of the text in files of records. `segmenter`,
     MODULE:FUNCTION, names a Python function that cuts a sentence into words, for scripts
     without spaces (see `load_segmenter`). Goes on with an interrupted build of the same texts
     and returns a finished one as it is. Raises DataError for text that cannot be read or cut
     into words, CorpusError where `out` holds something else or another process builds there,
     ConfigError for a segmenter that is not there.
     """
-    documents = _documents(texts, layout)
+    documents = _documents(texts, layout, text_column)
     out = Path(out)
     plan = {"tokenizer": tokenizer.fingerprint, "layout": layout}
+    if text_column != TEXT:
+        plan["text_column"] = text_column
     if segmenter:
         load_segmenter(segmenter)
         plan["segmenter"] = segmenter
@@ -118,14 +123,14 @@ def build_corpus(
 
 
 def _documents(
-    texts: Iterable[str | Path] | Iterable[Document], layout: Layout
+    texts: Iterable[str | Path] | Iterable[Document], layout: Layout, text_column: str
 ) -> DocumentReader | Iterator[Document]:
     given = iter([texts] if isinstance(texts, str | Path) else texts)
     first = next(given, None)
     if isinstance(first, Document):
         return chain([first], cast(Iterator[Document], given))
     paths = [] if first is None else [first, *cast(Iterator[str | Path], given)]
-    return DocumentReader(paths, layout)
+    return DocumentReader(paths, layout, text_column)
 
 
 def _sensible_workers(documents: DocumentReader | Iterator[Document]) -> int:

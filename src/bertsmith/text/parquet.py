@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bertsmith.errors import ConfigError, DataError
 from bertsmith.text.lines import file_sha256
-from bertsmith.text.record_files import TEXT, TITLE, TextRecord, require_text_column
+from bertsmith.text.record_files import TITLE, TextRecord, require_text_column
 
 _ROWS = 64
 """Held at once."""
@@ -51,8 +51,8 @@ class ParquetFile:
         """Of the whole file, in hexadecimal."""
         return file_sha256(self._path)
 
-    def records(self) -> Iterator[TextRecord]:
-        """Raises DataError for a damaged file, one without texts, or a row without one."""
+    def records(self, column: str) -> Iterator[TextRecord]:
+        """Raises DataError for a damaged file, one without texts in `column`, or a row without."""
         from pyarrow import types
         from pyarrow.parquet import ParquetFile as Reader
 
@@ -60,16 +60,16 @@ class ParquetFile:
             with self._problems():
                 reader = Reader(file, buffer_size=_BUFFER_BYTES)
                 schema, total = reader.schema_arrow, reader.metadata.num_rows
-            require_text_column(schema.names, str(self._path))
-            kind = schema.field(TEXT).type
+            require_text_column(schema.names, column, str(self._path))
+            kind = schema.field(column).type
             inside = kind.value_type if types.is_dictionary(kind) else kind
             if not types.is_string(inside) and not types.is_large_string(inside):
                 raise DataError(
-                    f'the column "text" holds {kind}, no strings',
+                    f'the column "{column}" holds {kind}, no strings',
                     where=self._path,
                     mend="write texts into it, or leave this file out",
                 )
-            columns = [TEXT, *[TITLE] * (schema.names.count(TITLE) == 1)]
+            columns = list({column, *[TITLE] * (schema.names.count(TITLE) == 1)})
             row = 0
             batches = reader.iter_batches(_ROWS, columns=columns, use_threads=False)
             while True:
@@ -81,14 +81,14 @@ class ParquetFile:
                 for record in rows:
                     row += 1
                     self.bytes_read = self._size * row // total
-                    yield self._record(record, row)
+                    yield self._record(record, column, row)
         self.bytes_read = self._size
 
-    def _record(self, record: dict[str, object], row: int) -> TextRecord:
-        text, title = record[TEXT], record.get(TITLE)
+    def _record(self, record: dict[str, object], column: str, row: int) -> TextRecord:
+        text, title = record[column], record.get(TITLE)
         if not isinstance(text, str):
             raise DataError(
-                f'the "text" of row {row:,} is null, no string',
+                f'the "{column}" of row {row:,} is null, no string',
                 where=self._path,
                 mend="leave such rows out, or write an empty text",
             )

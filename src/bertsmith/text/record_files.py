@@ -1,4 +1,5 @@
-"""Texts out of files of records: each record's "text", and its "title" where it has one.
+"""Texts out of files of records: each record's "text", or what else its column is called, and its
+"title" where it has one.
 
     .jsonl, .ndjson    a record a line
     .json              an array of records, or records one after another
@@ -32,8 +33,7 @@ KINDS: dict[str, RecordKind] = {
 }
 """By a file's suffix, a compression's left out."""
 TEXT, TITLE = "text", "title"
-"""The columns, or keys."""
-_MEND = 'call the column of the text "text", or leave this file out'
+"""The columns, or keys, where nothing else is said."""
 
 
 class TextRecord(NamedTuple):
@@ -48,20 +48,22 @@ def record_kind(path: Path) -> RecordKind | None:
     return KINDS.get(text_suffix(path))
 
 
-def text_records(stream: BinaryIO, path: Path, kind: RecordKind) -> Iterator[TextRecord]:
+def text_records(
+    stream: BinaryIO, path: Path, kind: RecordKind, column: str = TEXT
+) -> Iterator[TextRecord]:
     """The records in `stream`, the inside of the file `path`, but for .parquet."""
     match kind:
         case "jsonl":
-            return _of_lines(stream, path)
+            return _of_lines(stream, path, column)
         case "json":
-            return _of_json(stream, path)
+            return _of_json(stream, path, column)
         case "csv" | "tsv":
-            return _of_rows(stream, path, kind)
+            return _of_rows(stream, path, kind, column)
         case "parquet":
             raise AssertionError("is no stream")
 
 
-def _of_lines(stream: BinaryIO, path: Path) -> Iterator[TextRecord]:
+def _of_lines(stream: BinaryIO, path: Path, column: str) -> Iterator[TextRecord]:
     for number, line in read_lines(stream, path):
         if not line or line.isspace():
             continue
@@ -72,49 +74,55 @@ def _of_lines(stream: BinaryIO, path: Path) -> Iterator[TextRecord]:
             raise DataError(
                 f"not JSON ({error})", where=where, mend="write one JSON object a line"
             ) from None
-        yield _record(record, "this record", where, 'write {"text": "..."} a line')
+        yield _record(record, column, "this record", where)
 
 
-def _of_json(stream: BinaryIO, path: Path) -> Iterator[TextRecord]:
+def _of_json(stream: BinaryIO, path: Path, column: str) -> Iterator[TextRecord]:
     for line, number, value in json_values(stream, path):
-        where, mend = f"{path}:{line}", 'write {"text": "..."} for each, or leave this file out'
-        yield _record(value, f"record {number:,}", where, mend)
+        yield _record(value, column, f"record {number:,}", f"{path}:{line}")
 
 
-def _record(record: Any, what: str, where: str, mend: str) -> TextRecord:
-    text = record.get(TEXT) if isinstance(record, dict) else record
+def _record(record: Any, column: str, what: str, where: str) -> TextRecord:
+    text = record.get(column) if isinstance(record, dict) else record
     if not isinstance(text, str):
-        raise DataError(_no_text(record, what), where=where, mend=mend)
+        raise DataError(_no_text(record, column, what), where=where, mend=_mend(column))
     require_unicode(text, where)
     title = record.get(TITLE) if isinstance(record, dict) else ""
     return TextRecord(text, title if isinstance(title, str) else "")
 
 
-def _no_text(record: Any, what: str) -> str:
+def _no_text(record: Any, column: str, what: str) -> str:
     if not isinstance(record, dict):
-        return f'no "text" in {what}'
-    if TEXT not in record:
-        return f'no "text" in {what}; it has {listed(record)}'
-    return f'the "text" of {what} is {json.dumps(record[TEXT])[:40]}, no string'
+        return f'no "{column}" in {what}'
+    if column not in record:
+        return f'no "{column}" in {what}; it has {listed(record)}'
+    return f'the "{column}" of {what} is {json.dumps(record[column])[:40]}, no string'
 
 
-def _of_rows(stream: BinaryIO, path: Path, kind: Separated) -> Iterator[TextRecord]:
+def _mend(column: str) -> str:
+    return (
+        f'write every text as "{column}", or leave this file out (tokenizer, corpus and vocab also '
+        "take --text-column NAME)"
+    )
+
+
+def _of_rows(stream: BinaryIO, path: Path, kind: Separated, column: str) -> Iterator[TextRecord]:
     rows = delimited_rows(read_lines(stream, path), str(path), kind)
     first = next(rows, None)
     if first is None:
         return
     names = [name.strip() for name in first[1]]
-    require_text_column(names, f"{path}:{first[0]}")
+    require_text_column(names, column, f"{path}:{first[0]}")
     for _, fields in named_fields(rows, names, str(path), kind):
-        yield TextRecord(fields[TEXT], fields.get(TITLE, ""))
+        yield TextRecord(fields[column], fields.get(TITLE, ""))
 
 
-def require_text_column(names: list[str], where: str) -> None:
-    """Raise DataError unless one column is that of the text."""
-    count = names.count(TEXT)
+def require_text_column(names: list[str], column: str, where: str) -> None:
+    """Raise DataError unless one of the columns `names` is `column`."""
+    count = names.count(column)
     if count == 0:
-        what, mend = f'no column "text"; there are: {listed(names)}', _MEND
+        what, mend = f'no column "{column}"; there are: {listed(names)}', _mend(column)
     else:
-        what, mend = f'{count} columns are named "text"', "rename all but one of them"
+        what, mend = f'{count} columns are named "{column}"', "rename all but one of them"
     if count != 1:
         raise DataError(what, where=where, mend=mend)

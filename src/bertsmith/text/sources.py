@@ -21,7 +21,7 @@ from bertsmith.text.clean import split_sentences
 from bertsmith.text.docstrings import docstrings
 from bertsmith.text.lines import HashedFile, decompressed, read_lines, text_suffix
 from bertsmith.text.parquet import ParquetFile, require_readable
-from bertsmith.text.record_files import KINDS, TextRecord, record_kind, text_records
+from bertsmith.text.record_files import KINDS, TEXT, TextRecord, record_kind, text_records
 
 Layout = Literal["auto", "file", "blank", "lines"]
 """How a .txt holds documents.
@@ -124,10 +124,13 @@ def _nearest(path: Path) -> str:
 class DocumentReader:
     """The documents of some files in order; may be gone through more than once.
 
+    Of a record, `text_column` is the key or the column that holds the text.
     `bytes_read` of `total_bytes` says how far it is, and `summaries` what has been read.
     """
 
-    def __init__(self, paths: Sequence[str | Path], layout: Layout = "auto") -> None:
+    def __init__(
+        self, paths: Sequence[str | Path], layout: Layout = "auto", text_column: str = TEXT
+    ) -> None:
         if layout not in get_args(Layout):
             raise ConfigError(
                 f"no layout {layout!r}", mend=f"choose from {', '.join(get_args(Layout))}"
@@ -137,6 +140,7 @@ class DocumentReader:
             if record_kind(path) == "parquet":
                 require_readable(path)
         self.layout: Layout = layout
+        self.text_column = text_column
         self.total_bytes = sum(path.stat().st_size for path in self.paths)
         self.summaries: list[FileSummary] = []
         self._before, self._raw = 0, None
@@ -167,9 +171,9 @@ class DocumentReader:
         with closing(ParquetFile(path) if kind == "parquet" else HashedFile(path)) as raw:
             self._raw = raw
             if isinstance(raw, ParquetFile):
-                documents = _record_documents(raw.records(), path)
+                documents = _record_documents(raw.records(self.text_column), path)
             elif kind is not None:
-                records = text_records(decompressed(raw, path), path, kind)
+                records = text_records(decompressed(raw, path), path, kind, self.text_column)
                 documents = _record_documents(records, path)
             else:
                 lines = read_lines(decompressed(raw, path), path)
@@ -182,21 +186,24 @@ class DocumentReader:
         self.summaries.append(summary)
 
 
-def read_documents(paths: Sequence[str | Path], layout: Layout = "auto") -> Iterator[Document]:
+def read_documents(
+    paths: Sequence[str | Path], layout: Layout = "auto", text_column: str = TEXT
+) -> Iterator[Document]:
     """The documents of `paths`, one at a time; see DocumentReader."""
-    return iter(DocumentReader(paths, layout))
+    return iter(DocumentReader(paths, layout, text_column))
 
 
 def read_texts(
     paths: Sequence[str | Path],
     layout: Layout = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    text_column: str = TEXT,
 ) -> Iterator[str]:
     """The texts of the documents of `paths`, one at a time, as tokenizer training takes them.
 
     `progress` is told the bytes read so far, and in all.
     """
-    reader = DocumentReader(paths, layout)
+    reader = DocumentReader(paths, layout, text_column)
 
     def texts() -> Iterator[str]:
         for document in reader:
