@@ -1,7 +1,8 @@
 """Does alignment come with data? Encoders pre-trained on 1/25, 1/5 and all of two languages.
 
     python -m benchmarks.bilingual --english FILE... --chinese FILE... --dictionary FILE
-        --parallel FILE --out DIR [--tokens N] [--data-tokens N] [--only SHARE ...]
+        --parallel FILE --out DIR [--tokens N] [--data-tokens N] [--models N] [--words N]
+        [--only SHARE ...]
 
 Liu et al. 2020 (arXiv:2004.09205) found that BERT aligns two languages by itself, and only where it
 has text enough. Here the same network sees the same number of tokens three times, out of nested
@@ -141,12 +142,19 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         result = pretrain(load_config(arguments.run, sets), corpus, folder / "run")
         if not result.finished:
             raise SystemExit(result.exit_status)
-        for kept in sorted((folder / "run" / MODELS).iterdir()):
+        for kept in spread(sorted((folder / "run" / MODELS).iterdir()), arguments.models):
             answers = questions.ask(kept / "model", folder / "looked" / kept.name)
             seen = int(kept.name.removeprefix("tokens-"))
             rows.append({"data": name, "text": corpus.num_tokens, "tokens": seen, **answers})
             print(shown(rows[-1]), flush=True)
     return rows
+
+
+def spread(models: Sequence[Path], most: int) -> list[Path]:
+    """At most `most` of them, evenly, the last one in any case."""
+    count = len(models)
+    places = {count - 1 - number * count // most for number in range(min(most, count))}
+    return [models[place] for place in sorted(places)]
 
 
 def shown(row: Mapping[str, Any]) -> str:
@@ -180,6 +188,7 @@ def main() -> None:
     parser.add_argument("--data-tokens", type=int, help='of "all"; as many as --tokens')
     parser.add_argument("--vocab-size", type=int, default=16_000)
     parser.add_argument("--words", type=int, default=1500, help="of the dictionary")
+    parser.add_argument("--models", type=int, default=16, help="that are asked")
     parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
