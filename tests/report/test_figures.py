@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bertsmith.report import check, figures, layers, masked
 from bertsmith.report.images import LARGEST_INLINE_SVG, inline_html, svg_text
-from bertsmith.report.style import COLOURS, STRONG, spread_apart
+from bertsmith.report.style import CHINESE_FONTS, COLOURS, STRONG, spread_apart, styled
 
 from .conftest import RUN, evaluation, step, whole_log
 
@@ -213,6 +215,17 @@ def test_similarity_runs_from_the_smallest_to_one() -> None:
     assert "轴" in svg
 
 
+def test_chinese_is_drawn_where_a_font_has_it(tmp_path: Path) -> None:
+    installed = set(CHINESE_FONTS) & set(font_manager.get_font_names())
+    if not installed:
+        pytest.skip(f"none of these fonts is installed: {', '.join(CHINESE_FONTS)}")
+    with styled(), warnings.catch_warnings():
+        warnings.simplefilter("error")  # "Glyph ... missing from font(s)"
+        figure = Figure()
+        figure.text(0.5, 0.5, "苹果 apple")
+        figure.savefig(tmp_path / "a.png")
+
+
 def test_the_same_figure_gives_the_same_svg() -> None:
     one, two = (svg_text(figures.loss_curve(whole_log(), 6.01)) for _ in range(2))
     assert one == two
@@ -222,6 +235,8 @@ def test_inlined_figures_follow_the_page_and_share_no_id() -> None:
     figure = figures.loss_curve(whole_log(), 6.01)
     html = inline_html(figure, 'a "quoted" <alt>', "figure1")
     assert html.startswith('<svg role="img" aria-label="a &quot;quoted&quot; &lt;alt&gt;"')
+    assert "font-size: 9px" in html
+    assert "font-family" not in html  # the page's, which is the reader's
     assert "var(--ink)" in html
     assert not [light for light, _ in COLOURS.values() if f": {light}" in html]
     assert 'id="figure1-' in html

@@ -71,6 +71,7 @@ def _for_page(svg: str, alt: str, prefix: str) -> str:
     svg = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     svg = re.sub(r"font: bold ([\d.]+px) [^;\"]*", r"font-weight: 600; font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*(; )?", "", svg)
     for name, (light, _) in COLOURS.items():
         svg = re.sub(rf"((?:fill|stroke): ){light}\b", rf"\1var(--{name})", svg)
     svg = re.sub(r'^<svg([^>]*?) width="[\d.]+pt"', r"<svg\1", svg)

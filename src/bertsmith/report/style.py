@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -41,6 +43,21 @@ PAPER, INK, MUTED, RULE, HEAT = (
 SERIES = tuple(COLOURS[name][0] for name in ("blue", "orange", "green", "purple", "brown"))
 """Colours of lines, in order of use."""
 
+CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "SimHei",
+    "Arial Unicode MS",
+)
+"""With the characters that matplotlib's own font lacks; the first that is installed is used."""
+
 STRONG = 0.66
 """Cells filled with more than this share of HEAT carry their text in the paper's colour."""
 
@@ -48,7 +65,6 @@ FONT_SIZE = 10.0  # points
 WIDTH = 5.0  # inches: about a phone's width, and half a laptop's
 
 _RC: Any = {
-    "font.family": "sans-serif",
     "font.size": FONT_SIZE,
     "axes.labelsize": FONT_SIZE,
     "axes.titlesize": FONT_SIZE,
@@ -84,8 +100,15 @@ _RC: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """The look, for the time of drawing or saving; the caller's own settings come back."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context({**_RC, "font.family": _fonts()}):
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """Matplotlib's own, and one for Chinese where there is any."""
+    installed = set(font_manager.get_font_names())
+    return ["sans-serif", *[name for name in CHINESE_FONTS if name in installed][:1]]
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
