@@ -193,6 +193,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
+    if arguments.models < 1:
+        parser.error("--models: at least one is asked")
     if arguments.quick:
         arguments.tokens, arguments.vocab_size = QUICK_TOKENS, QUICK_VOCABULARY
         arguments.words = 300

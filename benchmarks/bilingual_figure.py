@@ -16,7 +16,7 @@ _PANELS = (
     ("nats a masked token, Chinese", "loss_chinese", ""),
     ("words: mean reciprocal rank, centred", "words_centred", "words_chance"),
     ("sentences: mean reciprocal rank, centred", "sentences_centred", "sentences_chance"),
-    ("dictionary hits of the language vector", "hits", "random_hits"),
+    ("dictionary hits (dotted: the answers dealt at random)", "hits", "dealt"),
 )
 
 
@@ -36,11 +36,12 @@ def draw(rows: Rows) -> Figure:
                 ends.append((text, values[-1], colour))
                 if baseline:
                     level = [row[baseline] for row in own]
-                    axes.plot(tokens, level, color=MUTED, linestyle=(0, (1, 2)), linewidth=1)
+                    shade = MUTED if baseline.endswith("chance") else colour
+                    axes.plot(tokens, level, color=shade, linestyle=(0, (1, 2)), linewidth=1)
             if baseline:
                 axes.set_ylim(bottom=0)
-                name = "chance" if baseline.endswith("chance") else "random vector"
-                ends.append((name, max(row[baseline] for row in rows), MUTED))
+                if baseline.endswith("chance"):
+                    ends.append(("chance", max(row[baseline] for row in rows), MUTED))
             axes.set(title=title)
             label_lines(axes, ends)
         token_axis(panels[-1], max(row["tokens"] for row in rows))

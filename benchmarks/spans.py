@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mistakes import told_in_a_line
-from bertsmith.errors import DataError
+from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import load_encoder_decoder, load_tokenizer, read_model
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.fill import fill_spans
+from bertsmith.jobs.progress import Bar
 from bertsmith.text.clean import clean_document
 from bertsmith.text.sources import read_documents
 
@@ -43,11 +44,6 @@ class Gap:
 
     text: str
     words: str
-
-    @property
-    def length(self) -> int:
-        """In words."""
-        return len(self.words.split(" "))
 
 
 def gaps(sentences: Sequence[str], length: int, seed: int) -> Iterator[Gap]:
@@ -88,6 +84,10 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=3, help="in words")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
+    if min(arguments.sentences, arguments.longest) < 1:
+        raise ConfigError("--sentences and --longest begin at 1", mend="give a larger number")
+    if not arguments.out.parent.is_dir():
+        raise DataError("no such folder", where=arguments.out.parent, mend="make it first")
     folder = read_model(arguments.model)
     tokenizer = load_tokenizer(folder)
     model = load_encoder_decoder(folder).eval()
@@ -100,10 +100,12 @@ def main() -> None:
         if not asked:
             mend = "name texts with longer sentences, or a smaller --longest"
             raise DataError(f"no {length} words in a row", where=arguments.text[0], mend=mend)
-        said = [
-            [answer for answer, _ in fill_spans(model, tokenizer, gap.text, ANSWERS)[0]]
-            for gap in asked
-        ]
+        said = []
+        with Bar(f"filling {length}", len(asked)) as bar:
+            for gap in asked:
+                guesses = fill_spans(model, tokenizer, gap.text, ANSWERS)[0]
+                said.append([answer for answer, _ in guesses])
+                bar.update(len(said))
         pairs = list(zip(asked, said, strict=True))
         rows += (f"{length}\t{gap.text}\t{gap.words}\t{' | '.join(own)}\n" for gap, own in pairs)
         first = np.mean([own[0] == gap.words for gap, own in pairs])

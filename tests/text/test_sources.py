@@ -164,7 +164,7 @@ def test_the_text_may_have_another_name(tmp_path: Path, name: str) -> None:
     assert [document.text for document in found] == expected
     if name in ("a.csv", "a.json", "a.tsv"):
         assert found[0].title == "a"
-        with pytest.raises(DataError, match=r"no .*\"bdy\".*; write .* as \"bdy\", or leave"):
+        with pytest.raises(DataError, match=r"no .*\"bdy\".*'body'.*; give another name"):
             list(read_documents([path], text_column="bdy"))
 
 

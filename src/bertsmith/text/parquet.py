@@ -69,7 +69,7 @@ class ParquetFile:
                     where=self._path,
                     mend="write texts into it, or leave this file out",
                 )
-            columns = list({column, *[TITLE] * (schema.names.count(TITLE) == 1)})
+            columns = list(dict.fromkeys([column, *[TITLE] * (schema.names.count(TITLE) == 1)]))
             row = 0
             batches = reader.iter_batches(_ROWS, columns=columns, use_threads=False)
             while True:

@@ -100,6 +100,8 @@ def _no_text(record: Any, column: str, what: str) -> str:
 
 
 def _mend(column: str) -> str:
+    if column != TEXT:
+        return "give another name with --text-column, or leave this file out"
     return (
         f'write every text as "{column}", or leave this file out (tokenizer, corpus and vocab also '
         "take --text-column NAME)"
