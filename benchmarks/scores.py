@@ -42,7 +42,7 @@ from bertsmith.markdown import markdown_table
 from bertsmith.report.images import save
 from bertsmith.report.style import SERIES, new_figure, styled
 
-OURS, THEIRS = "ours", "theirs"
+SIDES = OURS, THEIRS = "ours", "theirs"
 SEEDS = 3
 QUICK_ROWS = 64
 
@@ -63,13 +63,16 @@ class Plan:
 
 
 def plans(names: Sequence[str], rows: int, quick: bool) -> Iterator[Plan]:
-    """All runs, set by set."""
+    """All runs: both sides' of every set, then ours on the whole of those that were drawn from."""
+    seeds = {name: range(SEEDS if SETS[name].few and not quick else 1) for name in names}
+    drawn = {
+        name: QUICK_ROWS if quick else round(rows * SETS[name].drawn) or None for name in names
+    }
     for name in names:
-        seeds = range(SEEDS if SETS[name].few and not quick else 1)
-        drawn = QUICK_ROWS if quick else round(rows * SETS[name].drawn) or None
-        yield from (Plan(name, who, drawn, seed) for seed in seeds for who in (OURS, THEIRS))
-        if drawn and not quick:
-            yield from (Plan(name, OURS, None, seed) for seed in seeds)
+        yield from (Plan(name, who, drawn[name], seed) for seed in seeds[name] for who in SIDES)
+    for name in names:
+        if drawn[name] and not quick:
+            yield from (Plan(name, OURS, None, seed) for seed in seeds[name])
 
 
 def load(name: str, rows: int | None) -> Labels:
