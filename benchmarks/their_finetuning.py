@@ -6,6 +6,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class TheirRun:
     ) -> None:
         quieten()
         transformers.set_seed(seed)
+        self.recipe = asdict(labels.recipe)
+        """How it is trained."""
         self._script = script_of(labels, transformers.AutoTokenizer.from_pretrained(str(model)))
         self._folder = tempfile.TemporaryDirectory()
         self.precision = "bfloat16 autocast" if bf16 else "float32"

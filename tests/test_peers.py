@@ -161,6 +161,12 @@ def test_the_table_has_the_medians_of_what_is_compared(tmp_path: Path) -> None:
         *("SST-2", "accuracy", "80.0 (70.0, 90.0)", "80.0 (60.0, 90.0)", "+0.0"),
         *("9 / 5 (drawn)", "95.0"),
     ]
+    for seed, (pretrained, scratch) in enumerate(((0.9, 0.5), (0.8, 0.6))):
+        write(scores.PRETRAINED, 9, seed, pretrained)
+        write(scores.SCRATCH, 9, seed, scratch)
+    (own,) = scores.lines(tmp_path, scores.OWN)
+    assert own.cells()[2:] == ["85.0 (80.0, 90.0)", "55.0 (50.0, 60.0)", "+30.0", "9 / 5 (drawn)"]
+    assert scores.lines(tmp_path) == [line]
     scores.draw([line], tmp_path / "scores")
     assert (tmp_path / "scores.png").stat().st_size > 1000
     assert len(SETS) == 16
