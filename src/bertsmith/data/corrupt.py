@@ -10,7 +10,8 @@ Each is two choices, which tokens are to be predicted and what stands in their p
     phrase    phrases of a lexicon, other words     each token (ERNIE, section 3.2.2)
     entity    names of a lexicon, other words       each token (ERNIE, section 3.2.3)
 
-Whatever is chosen whole is chosen by one rule, `choose_units`, whose mean rate is exact.
+Whatever is chosen whole is chosen by one rule, `choose_units`: long or short, all are as likely,
+and the mean rate is exact.
 """
 
 from __future__ import annotations
@@ -160,23 +161,19 @@ def choose_units(
 ) -> tuple[IntArray, IntArray]:
     """Whole units that hold `mask_rate` of the regular tokens: positions, and which unit each.
 
-    Units begin where `starts` (n,) says; special tokens are in none. They are taken in random
-    order while the budget, as in `mask_tokens`, holds them whole. The first that it does not
-    is taken with probability (what is left) / (its length), and ends the choice: so the
-    number of tokens is off by less than that one unit, and its mean is the budget.
+    Units begin where `starts` (n,) says; special tokens are in none. They are laid in a circle in
+    random order, and those are taken that begin in an arc of it, at a random place, which is as
+    long as the budget in `mask_tokens`. So every unit is as likely as any other, however long
+    it is; the number of tokens is off by less than the longest unit, and its mean is the budget.
     """
     regular = np.flatnonzero(~segment.is_special)
     unit = np.cumsum(starts[regular]) - 1
     lengths = np.bincount(unit)
-    budget = _budget(len(regular), config)
     order = generator.permutation(len(lengths))
-    ends = np.cumsum(lengths[order])
-    count = int(np.searchsorted(ends, budget, side="right"))
-    left = budget - (int(ends[count - 1]) if count else 0)
-    if left and generator.random() * lengths[order[count]] < left:
-        count += 1
+    begins = np.cumsum(lengths[order]) - lengths[order]
+    along = (begins - generator.integers(len(regular))) % len(regular)
     taken = np.zeros(len(lengths), dtype=np.bool_)
-    taken[order[:count]] = True
+    taken[order[along < _budget(len(regular), config)]] = True
     chosen = taken[unit]
     return regular[chosen], unit[chosen]
 
