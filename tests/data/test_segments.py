@@ -156,6 +156,30 @@ def test_few_documents_give_their_last_sentences() -> None:
     assert heldout.tolist() == [[950, 1000], [1950, 2000]]
 
 
+def test_what_is_held_out_is_never_most_of_a_document() -> None:
+    """A title and a text without full stops, whose last sentence is nearly all of it."""
+    train, heldout = split_documents(Memory([[4, 996]] * 3), 0.01)
+    assert train.tolist() == [[0, 990], [1000, 1990], [2000, 2990]]
+    assert heldout.tolist() == [[990, 1000], [1990, 2000], [2990, 3000]]
+
+
+def test_what_is_held_out_is_never_most_of_the_text() -> None:
+    """Of many documents one may be nearly all there is, and drawn."""
+    _, drawn = split_documents(Memory([[10, 10]] * 20), 0.01)
+    sizes = [[10, 10]] * 20
+    sizes[drawn[0, 0] // 20] = [10] * 1000
+    train, heldout = split_documents(Memory(sizes), 0.01)
+    assert len(heldout) == 20
+    assert (heldout[:, 1] - heldout[:, 0]).sum() == 19 * 10 + 100
+    assert (train[:, 1] - train[:, 0]).sum() == 19 * 10 + 9900
+
+
+def test_short_documents_of_one_sentence_give_a_segment_each() -> None:
+    train, heldout = split_documents(Memory([[150]] * 3), 0.01)
+    assert len(plan_singles(Memory([[150]] * 3), heldout, 16, 0.0, 0, 0)) == 3
+    assert (train[:, 1] - train[:, 0]).tolist() == [148] * 3
+
+
 def test_a_held_out_part_of_a_sentence_can_be_the_other_of_a_pair() -> None:
     """No sentence begins in what is held out of a document of one sentence."""
     corpus = Memory([[40]] * 6)

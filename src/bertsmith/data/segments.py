@@ -145,24 +145,26 @@ def split_documents(corpus: Corpus, heldout_share: float) -> tuple[IntArray, Int
     """Token ranges (k, 2) for training and for evaluation; neither depends on a run's seed.
 
     Whole documents are held out where there are enough of them, at least two; else the last
-    sentences of every document. Raises CorpusError where either part would be empty, or where
-    the offsets of documents or sentences are damaged: nothing is planned from those.
+    sentences of every document. What would be most of the text, or of a document, is not: then
+    the end of every document is, or of this one. Raises CorpusError where either part would be
+    empty, or where the offsets of documents or sentences are damaged: nothing is planned from
+    those.
     """
     _check_offsets(corpus)
     offsets = np.asarray(corpus.document_offsets, dtype=np.int64)
     documents = np.stack([offsets[:-1], offsets[1:]], axis=1)
     count = max(2, round(len(documents) * heldout_share))
-    if len(documents) >= FEWEST_FOR_EACH * count:
-        draws = rng.uniform(rng.key("heldout"), np.arange(len(documents)))
-        chosen = np.zeros(len(documents), dtype=np.bool_)
-        chosen[np.argsort(draws, kind="stable")[:count]] = True
-        train, heldout = documents[~chosen], documents[chosen]
-    else:
+    draws = rng.uniform(rng.key("heldout"), np.arange(len(documents)))
+    chosen = np.zeros(len(documents), dtype=np.bool_)
+    chosen[np.argsort(draws, kind="stable")[:count]] = True
+    train, heldout = documents[~chosen], documents[chosen]
+    if len(documents) < FEWEST_FOR_EACH * count or _tokens(heldout) > _tokens(train):
         sentences = np.asarray(corpus.sentence_offsets, dtype=np.int64)
         begin, end = documents.T
-        wanted = end - np.maximum(1, ((end - begin) * heldout_share).astype(np.int64))
+        least = np.clip((end - begin) // 2, 1, MIN_TOKENS)
+        wanted = end - np.maximum(least, ((end - begin) * heldout_share).astype(np.int64))
         cut = sentences[np.searchsorted(sentences, wanted, side="right") - 1]
-        cut = np.where(cut > begin, cut, wanted)
+        cut = np.where(2 * (cut - begin) >= end - begin, cut, wanted)
         train = np.stack([begin, cut], axis=1)[cut > begin]
         heldout = np.stack([cut, end], axis=1)
     if len(train) == 0 or len(heldout) == 0:
@@ -172,6 +174,10 @@ def split_documents(corpus: Corpus, heldout_share: float) -> tuple[IntArray, Int
             mend="build the corpus from more text",
         )
     return train, heldout
+
+
+def _tokens(ranges: IntArray) -> int:
+    return int((ranges[:, 1] - ranges[:, 0]).sum())
 
 
 def _check_offsets(corpus: Corpus) -> None:
