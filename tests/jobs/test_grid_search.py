@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from bertsmith.cli.main import main
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.files import alone_in
-from bertsmith.jobs import grid_search
 from bertsmith.jobs.grid import make_grid
 from bertsmith.jobs.grid_search import SearchResult, search_grid
 from bertsmith.jobs.predict import evaluate_file
@@ -140,15 +140,21 @@ def test_the_same_command_repeats_nothing_and_others_add_points(
     page.unlink()  # as where it was killed before that was written
     assert run(inputs, out).found == done.found
     assert page.is_file()
-    more = run(inputs, out, grid="lr=3e-3 epochs=1,16")
-    assert "among 2 settings" in (more.model / "README.md").read_text("utf-8")
-    assert [point["epochs"] for point in more.found["points"]] == [16, 1]
-    assert len(list(out.glob("points/*"))) == 5
-    shutil.rmtree(out / done.found["points"][0]["folder"] / "model")
-    again = run(inputs, out)
+    more = run(inputs, out, grid="lr=3e-3 epochs=1")
+    assert "among 5 settings" in (more.model / "README.md").read_text("utf-8")
+    assert sorted(point["epochs"] for point in more.found["points"]) == [1, 2, 2, 16, 16]
+    assert [p for p in more.found["points"] if p["epochs"] != 1] == done.found["points"]
     weights = [folder / "model" / "model.safetensors" for folder in (out, done.folder)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()  # the new one is not better
+    assert len(list(out.glob("points/*"))) == 5
+    (out / "points" / "lr1e-05-epochs2-batch16" / "scores.json").unlink()  # as if never finished
+    shutil.rmtree(out / done.found["points"][0]["folder"] / "model")
+    again = run(inputs, out, grid="lr=3e-3 epochs=1")
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    assert [p["merit"] for p in again.found["points"]] == [p["merit"] for p in done.found["points"]]
+    assert len(again.found["points"]) == 4
+    assert [p["merit"] for p in run(inputs, out).found["points"]] == [
+        point["merit"] for point in more.found["points"]
+    ]
     with pytest.raises(ConfigError, match=r"protocol\.patience was 0, now 1; give the same"):
         run(inputs, out, patience=1)
     with pytest.raises(ConfigError, match="seeds was 2, now 1"):
@@ -195,25 +201,30 @@ def test_killed_while_a_model_is_dropped_none_is_taken_for_whole(
         raise AssertionError("no model was dropped")
 
 
-def test_a_point_that_diverges_is_named_and_the_others_go_on(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finetune = grid_search.run_jobs.__globals__["finetune"]
-
-    def diverges(*arguments: object, **keywords: object) -> object:
-        if keywords["lr"] == 3e-3:
-            raise TrainingError("the loss is nan")
-        return finetune(*arguments, **keywords)
-
-    monkeypatch.setattr("bertsmith.jobs.grid_workers.finetune", diverges)
-    out = tmp_path / "out"
-    found = run(inputs, out, grid="lr=3e-3,1e-3 epochs=1", seeds=1).found
-    assert found["points"][1]["diverged"] == "the loss is nan"
+def test_a_point_that_diverges_is_named_and_the_others_go_on(inputs: Path, tmp_path: Path) -> None:
+    found = run(inputs, tmp_path / "out", grid="lr=1e30,1e-3 epochs=1", seeds=1).found
+    assert found["points"][1]["diverged"].startswith("pretrained, seed 0: ")
     table: Table = search_table(found)
     assert table.rows[1][3] == "diverged"
     assert search_figure(found).axes
-    with pytest.raises(TrainingError, match="every point diverged, first: the loss is nan"):
-        run(inputs, tmp_path / "all", grid="lr=3e-3 epochs=1", seeds=1)
+    with pytest.raises(TrainingError, match="every point diverged, first: pretrained, seed 0: "):
+        run(inputs, tmp_path / "all", grid="lr=1e30 epochs=1", seeds=1)
+
+
+def test_a_point_without_memory_has_not_diverged(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is some, the same command goes on."""
+
+    def short(*_: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    few = {"grid": "lr=1e-3 epochs=1", "seeds": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr("bertsmith.tasks.fit.batch_loss", short)
+        with pytest.raises(TrainingError, match="no memory to train on 4,096 tokens at once"):
+            run(inputs, tmp_path / "out", **few)
+    assert run(inputs, tmp_path / "out", **few).finished
 
 
 def test_workers_fit_points_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

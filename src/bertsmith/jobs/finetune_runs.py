@@ -36,6 +36,10 @@ WORTH_PROCESSES = 20_000
 """Examples that all runs train on in all: some ten seconds of a small network on a core."""
 
 
+class DivergedError(TrainingError):
+    """A run whose loss is not finite, or has exploded: with these values it always does."""
+
+
 def train_all(
     folder: RunFolder, plan: Plan, trainer: Trainer, workers: int | None, show_progress: bool
 ) -> int:
@@ -115,7 +119,7 @@ def _train(
         except StoppedError:
             return stop.exit_status
         except TrainingError as error:
-            raise TrainingError(
+            raise DivergedError(
                 error.what,
                 where=f"{init}, seed {seed}",
                 mend=f"lower --lr, now {config.protocol.lr:g}, and give another --out",

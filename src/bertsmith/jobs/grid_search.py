@@ -8,7 +8,8 @@ OUT/
   model/        the best point's, by the median over its seeds; scores.json and errors.tsv are too
 
 A point is finished once its scores.json is there, and one that is not goes on where its last seed
-was: so does the search, `kill -9` included. Other points may be asked for later.
+was: so does the search, `kill -9` included. Other points may be asked for later; those that are
+finished, with as many seeds, are compared with them.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class SearchResult:
 
 
 class SearchConfig(Config):
-    """What was asked for."""
+    """What was asked for, at once or one after the other."""
 
     points: tuple[Point, ...]
     base: FinetuneConfig
@@ -112,9 +113,7 @@ def search_grid(
     for point in points:
         choose_protocol(plan.source.config, len(plan.learnt), **given | point.model_dump())
     folder, seeds = Path(out), plan.config.seeds
-    settings = SearchConfig(points=tuple(points), base=plan.config)
-    _check(folder, settings)
-    places = {point: folder / "points" / point.name for point in points}
+    _check(folder, plan.config)
     chosen = {
         "columns": columns,
         "seeds": seeds,
@@ -122,18 +121,20 @@ def search_grid(
         "precision": plan.config.precision,
         **given,
     }
-    jobs = {
-        point: Job(
+
+    def job(point: Point, place: Path) -> Job:
+        return Job(
             (task, str(train), None if dev is None else str(dev), str(model), str(place)),
             chosen | point.model_dump(),
             place / DIVERGED,
             seeds * point.epochs,
         )
-        for point, place in places.items()
-    }
+
     if workers is None:
         size = bytes_of(plan.source.config, (Path(model) / WEIGHTS).stat().st_size)
         workers = usual_workers(len(points), size) if plan.config.device == "cpu" else 1
+
+    places: dict[Point, Path] = {}
 
     def prune() -> None:
         """Drop the models of finished points that are not the best so far."""
@@ -143,36 +144,44 @@ def search_grid(
 
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, ConfigError):
-        _check(folder, settings)
+        known = tuple(dict.fromkeys((*_check(folder, plan.config), *points)))
+        settings = SearchConfig(points=known, base=plan.config)
         write_text_atomically(folder / MARKER, settings.to_toml())  # it says whose the rest is
         (folder / "points").mkdir(exist_ok=True)
+        for point in known:
+            place = folder / "points" / point.name
+            if point in points or _is_over(place, seeds):
+                places[point] = place
         while missing := _unfinished(places, seeds, plan.task):
-            status = run_jobs([jobs[point] for point in missing], workers, prune)
+            jobs = [job(point, places[point]) for point in missing]
+            status = run_jobs(jobs, workers, prune)
             if status:
                 return SearchResult(folder, False, {}, {}, status)
         return _conclude(folder, places, plan)
 
 
-def _check(folder: Path, config: SearchConfig) -> None:
-    """Raise ConfigError, naming what differs, where the folder holds anything but a search that
-    only has other points."""
+def _check(folder: Path, base: FinetuneConfig) -> tuple[Point, ...]:
+    """The points that were asked for before. Raises ConfigError, naming what differs, where the
+    folder holds anything but a search that only has other points."""
     saved = folder / MARKER
     if saved.exists():
         before = validate(SearchConfig, read_toml(saved), saved)
-        was, now = before.base.model_dump(), config.base.model_dump()
+        was, now = before.base.model_dump(), base.model_dump()
         for key in Point.model_fields:
             del was["protocol"][key], now["protocol"][key]
         odd = differences(was, now)
-        if config.base.seeds < before.base.seeds:
-            odd.append(f"seeds was {before.base.seeds}, now {config.base.seeds}")
+        if base.seeds < before.base.seeds:
+            odd.append(f"seeds was {before.base.seeds}, now {base.seeds}")
         if odd:
             raise ConfigError(
                 f"begun with other values: {'; '.join(odd)}",
                 where=saved,
                 mend="give the same command, or another --out",
             )
-    elif not is_free(folder):
+        return before.points
+    if not is_free(folder):
         raise ConfigError("is there already, and is no search", where=folder, mend="give another")
+    return ()
 
 
 def _scores(place: Path, seeds: int) -> dict[str, Any] | None:
@@ -182,6 +191,11 @@ def _scores(place: Path, seeds: int) -> dict[str, Any] | None:
         return None
     scores: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return scores if len(scores["runs"]) >= seeds else None
+
+
+def _is_over(place: Path, seeds: int) -> bool:
+    """Whether a point is finished, or has diverged."""
+    return _scores(place, seeds) is not None or (place / DIVERGED).is_file()
 
 
 def _ranked(
@@ -197,11 +211,7 @@ def _unfinished(places: Mapping[Point, Path], seeds: int, task: Task[Any, Any]) 
 
     Raises TrainingError where every one of them diverged.
     """
-    missing = [
-        point
-        for point, place in places.items()
-        if _scores(place, seeds) is None and not (place / DIVERGED).is_file()
-    ]
+    missing = [point for point, place in places.items() if not _is_over(place, seeds)]
     if missing:
         return missing
     ranked = _ranked(places, seeds, task)

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from bertsmith.errors import TrainingError
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune import finetune
+from bertsmith.jobs.finetune_runs import DivergedError
 from bertsmith.jobs.processes import side_by_side
 from bertsmith.jobs.progress import Bar
 
@@ -60,7 +60,7 @@ def run_job(job: Job, show_progress: bool) -> int:
     """Its exit status. Its runs go one after the other: the points are side by side."""
     try:
         result = finetune(*job.arguments, show_progress=show_progress, workers=1, **job.keywords)
-    except TrainingError as error:
+    except DivergedError as error:
         job.out.mkdir(parents=True, exist_ok=True)
         write_text_atomically(job.diverged, json.dumps({"error": str(error)}) + "\n")
         return 0
