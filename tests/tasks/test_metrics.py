@@ -13,6 +13,7 @@ from bertsmith.tasks.metrics import (
     score_each_class,
     score_numbers,
 )
+from bertsmith.tasks.span_scores import score_spans
 
 
 def test_a_worked_example() -> None:
@@ -51,6 +52,17 @@ def test_one_class_throughout() -> None:
     assert (same.accuracy, same.matthews, same.single_answer) == (1.0, 0.0, False)
     lazy = score_classes(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
     assert (lazy.matthews, lazy.single_answer) == (0.0, True)
+
+
+def test_of_ten_thousand_classes_nothing_is_a_hundred_million_numbers() -> None:
+    truth, count = np.array([0, 7, 9_999]), 10_000
+    right, lazy = score_classes(truth, truth, count), score_classes(truth, truth * 0, count)
+    assert (right.accuracy, right.macro_f1, right.single_answer) == (1.0, 1.0, False)
+    assert (lazy.macro_f1, lazy.single_answer) == (pytest.approx(0.5 / 3), True)
+    assert right.confusion_matrix is None
+    names = [f"{prefix}-{number}" for number in range(600) for prefix in "BI"]
+    spans = score_spans(truth[:2], truth[:2] * 0, np.array([2]), names)
+    assert (spans.confusion_matrix, spans.single_answer) == (None, True)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from bertsmith.errors import ConfigError
+from bertsmith.text.lines import listed
 from bertsmith.types import FloatArray
 
 BALANCED = "balanced"
@@ -59,7 +60,7 @@ def given(chosen: str, names: Sequence[str]) -> FloatArray:
             raise ConfigError(
                 f"no label {name!r:.60}",
                 where=_WHERE,
-                mend=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}",
+                mend=f"did you mean {near[0]!r}?" if near else f"there are {listed(names)}",
             )
         try:
             weights[name] = float(text)

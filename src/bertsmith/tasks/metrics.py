@@ -34,6 +34,8 @@ METRIC_NAMES = {
     "no_answer": "others left unanswered",
 }
 """The fields of the metrics, as people call them."""
+MOST_CLASSES = 1000
+"""With more there is no confusion matrix: of ten thousand it has a hundred million numbers."""
 LEAST_SPREAD = 0.01
 """Of the truth's standard deviation: predictions that vary less are one answer."""
 
@@ -59,10 +61,17 @@ class Metrics(ABC):
         """Whether everything got one answer, while more were there to be found."""
 
 
-def always_one(confusion_matrix: list[list[int]]) -> bool:
+def always_one(truth: IntArray, predicted: IntArray) -> bool:
     """Whether one class alone was predicted, while there are several."""
-    counts = np.array(confusion_matrix)
-    return bool((counts.sum(axis=0) > 0).sum() == 1 and (counts.sum(axis=1) > 0).sum() > 1)
+    return len(np.unique(predicted)) == 1 < len(np.unique(truth))
+
+
+def confusions(truth: IntArray, predicted: IntArray, classes: int) -> list[list[int]] | None:
+    """Counts, a row a true class, a column a predicted one; None where they are too many."""
+    if classes > MOST_CLASSES:
+        return None
+    matrix: list[list[int]] = confusion_matrix(truth, predicted, labels=np.arange(classes)).tolist()
+    return matrix
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,13 @@ class ClassMetrics(Metrics):
     """Mean F1 of the classes that occur among the true or the predicted ones."""
     matthews: float
     """Matthews' correlation (1975), CoLA's metric; 0 where either side is one class."""
-    confusion_matrix: list[list[int]]  # rows: true class, columns: predicted
+    confusion_matrix: list[list[int]] | None  # rows: true class, columns: predicted
+    always_same: bool
 
     @property
     def single_answer(self) -> bool:
         """One class was predicted throughout, while there are several."""
-        return always_one(self.confusion_matrix)
+        return self.always_same
 
 
 @dataclass(frozen=True)
@@ -126,13 +136,13 @@ class NumberMetrics(Metrics):
 
 def score_classes(truth: IntArray, predicted: IntArray, num_labels: int) -> ClassMetrics:
     """`truth` and `predicted` are (N,) class numbers below `num_labels`, N at least 1."""
-    matrix = confusion_matrix(truth, predicted, labels=np.arange(num_labels))
     only_one = len(np.union1d(truth, predicted)) == 1
     return ClassMetrics(
         accuracy=float(accuracy_score(truth, predicted)),
         macro_f1=float(f1_score(truth, predicted, average="macro", zero_division=0)),
         matthews=0.0 if only_one else float(matthews_corrcoef(truth, predicted)),
-        confusion_matrix=matrix.tolist(),
+        confusion_matrix=confusions(truth, predicted, num_labels),
+        always_same=always_one(truth, predicted),
     )
 
 

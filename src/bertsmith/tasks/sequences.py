@@ -282,19 +282,18 @@ class SequenceTask(Task[TextRow, Encoded]):
         assert isinstance(data, EncodedTexts)
         wrong = self.wrong(targets_of(data.examples), self.decided(outputs))
         worst = np.argsort(-wrong, kind="stable")[: min(MOST, np.count_nonzero(wrong))]
-        predictions = self.predictions(model, data.rows, data, outputs, names)
         pairs = ["pair"] if any(row.pair is not None for row in data.rows) else []
         rows = [
             [
-                str(one.line),
+                str(row.line),
                 f"{wrong[place]:.4g}",
-                one.row.label,
-                _told(one.label),
-                one.row.text,
-                *([one.row.pair or ""] if pairs else []),
+                row.label,
+                _told(self._answer(outputs[place], names)["label"]),
+                row.text,
+                *([row.pair or ""] if pairs else []),
             ]
-            for place in worst
-            for one in [predictions[place]]
+            for place in worst.tolist()
+            for row in [data.rows[place]]
         ]
         return {FILE: table_text(["line", "wrong", "right", "said", "text", *pairs], rows)}
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
-from bertsmith.tasks.metrics import ClassScores, Metrics, always_one
+from bertsmith.tasks.metrics import ClassScores, Metrics, always_one, confusions
 from bertsmith.tasks.schemes import Span, spans_of
 from bertsmith.types import FloatArray, IntArray
 
@@ -29,12 +28,13 @@ class SpanMetrics(Metrics):
     accuracy: float
     """Of the tags, O included."""
     types: list[ClassScores]
-    confusion_matrix: list[list[int]]  # tags: rows true, columns predicted
+    confusion_matrix: list[list[int]] | None  # tags: rows true, columns predicted
+    always_same: bool
 
     @property
     def single_answer(self) -> bool:
         """One tag was predicted throughout, while there are several."""
-        return always_one(self.confusion_matrix)
+        return self.always_same
 
 
 def score_spans(
@@ -56,7 +56,8 @@ def score_spans(
         f1=total.f1,
         accuracy=float((truth == predicted).mean()) if len(truth) else 0.0,
         types=[_scores(label, right[label], found[label], there[label]) for label in types],
-        confusion_matrix=confusion_matrix(truth, predicted, labels=np.arange(len(names))).tolist(),
+        confusion_matrix=confusions(truth, predicted, len(names)),
+        always_same=always_one(truth, predicted),
     )
 
 
