@@ -53,6 +53,23 @@ def test_a_training_set_and_a_dev_set(model: Path, tmp_path: Path) -> None:
     assert page.count("<svg") == 2
 
 
+def test_sequences_are_parted_as_finetune_parts_them(tmp_path: Path) -> None:
+    """So that what it refuses is told here."""
+    path = tmp_path / "dna.tsv"
+    for lines, what in (
+        (
+            "text\ttext_pair\tlabel\nACGT\tAA\ta\nGG\tCC\tb\n",
+            "a second text, 'text_pair', in a row",
+        ),
+        ("sequence\tlabel\nACGT\ta\nACGT\tb\nGG\ta\nTT\ta\nCC\ta\n", "one class only"),
+        ("sequence\tlabel\nACGT\ta\nGG\tb\n", "no rows; give labelled texts to be scored on"),
+    ):
+        path.write_text(lines)
+        result = check_data([path], task="symbols")
+        assert result.status == 2
+        assert what in str(result.errors[0])
+
+
 def test_symbols_are_measured_as_they_are_read(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "dna.tsv"
     rows = [f"{'ACGT' * (3 + number)}\t{'ab'[number % 2]}\n" for number in range(20)]
@@ -61,7 +78,7 @@ def test_symbols_are_measured_as_they_are_read(model: Path, tmp_path: Path) -> N
     lengths = result.sets[0].files[0].lengths
     assert lengths is not None
     assert lengths.tokens.tolist() == [2 + 4 * (3 + number) for number in range(20)]
-    assert (lengths.unknown, kinds(result)) == (0.0, {})
+    assert (lengths.unknown, kinds(result)) == (0.0, {"too long": 1})  # the longest is held out
 
 
 def test_nothing_to_be_looked_at(tmp_path: Path) -> None:

@@ -296,13 +296,14 @@ def _suited(
     """The task as its training rows have it, and what fine-tuning would refuse."""
     errors: list[BertsmithError] = []
     try:
-        train = task.for_training(data[0])
+        train, dev = task.parted(data[0], data[1] if data[1:] else data[0])
+        train = task.for_training(train)
         task = task.suited(train)
         names = task.output_names(train)
         task.truths(train, names, str(train.path))
     except BertsmithError as error:
         return task, [error]
-    for other in data[1:]:
+    for other in (dev, *data[2:]):
         try:
             task.require_alike(other, train)
             task.truths(other, names, str(train.path))
