@@ -103,6 +103,17 @@ def test_the_null_score_is_held_against_a_threshold_that_may_be_tuned() -> None:
     assert (only.null_threshold, only.no_answer, only.f1) == (None, None, 0.5)
 
 
+@pytest.mark.parametrize("is_two", [False, True])
+def test_what_is_left_unanswered_is_scored_as_an_empty_answer_is(is_two: bool) -> None:
+    """As the official scripts do, which see the file of answers; so are the intervals made."""
+    questions = [question("the"), question("."), question("c"), *([question()] if is_two else ())]
+    nulls = np.array([2.0, 3.0, 4.0, 1.0])[: len(questions)]
+    scores = score_answers(questions, ["x"] * len(questions), nulls, threshold=0.0)
+    each = [score_answer(own, "", has_impossible=is_two) for own in questions]
+    assert scores.exact == np.mean([own.exact for own in each]) == (0.75 if is_two else 2 / 3)
+    assert scores.f1 == np.mean([own.f1 for own in each]) == (0.75 if is_two else 0.0)
+
+
 def test_questions_on_nothing_are_left_out_of_the_choice_of_a_threshold() -> None:
     nulls = np.array([np.inf, -1.0, np.inf])
     assert best_threshold(np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0]), nulls) == -1.0

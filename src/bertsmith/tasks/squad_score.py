@@ -104,16 +104,26 @@ def score_answer(
     question: Question, said: str, *, has_impossible: bool, language: str = ""
 ) -> Score:
     """The best over the right answers. `has_impossible`: by SQuAD 2.0's rules, else by 1.1's."""
+    rules = {"has_impossible": has_impossible, "language": language}
+    return _scores(question, [said], **rules)[0]  # type: ignore[arg-type]
+
+
+def _scores(
+    question: Question, said: Sequence[str], *, has_impossible: bool, language: str
+) -> list[Score]:
+    """Of several answers, each by itself."""
     language = language or language_of(question.context)
     rights = [normalise(answer.text, language) for answer in question.answers]
     empty = 0.0
     if has_impossible:
         rights, empty = [right for right in rights if right] or [""], 1.0
-    said = normalise(said, language)
-    return Score(
-        max((exact(right, said) for right in rights), default=0.0),
-        max((overlap(right, said, empty) for right in rights), default=0.0),
-    )
+    return [
+        Score(
+            max((exact(right, own) for right in rights), default=0.0),
+            max((overlap(right, own, empty) for right in rights), default=0.0),
+        )
+        for own in (normalise(text, language) for text in said)
+    ]
 
 
 @dataclass(frozen=True)
@@ -163,18 +173,18 @@ def score_answers(
     """
     has_impossible = any(question.is_impossible for question in questions)
     rules = {"has_impossible": has_impossible, "language": language}
-    answered = [
-        score_answer(question, text, **rules)  # type: ignore[arg-type]
+    both = [
+        _scores(question, (text, ""), **rules)  # type: ignore[arg-type]
         for question, text in zip(questions, said, strict=True)
     ]
-    silent = np.array([float(question.is_impossible) for question in questions])
-    exacts, f1s = (np.array([getattr(s, name) for s in answered]) for name in ("exact", "f1"))
+    (exacts, f1s), (silent_exacts, silent_f1s) = (
+        (np.array([s.exact for s in own]), np.array([s.f1 for s in own]))
+        for own in zip(*both, strict=True)
+    )
     if tune:
-        threshold = best_threshold(f1s, silent, null_differences) if has_impossible else None
+        threshold = best_threshold(f1s, silent_f1s, null_differences) if has_impossible else None
     nulls = null_differences > (np.inf if threshold is None else threshold)
-    if not has_impossible:
-        silent = np.zeros(len(silent))
-    exacts, f1s = np.where(nulls, silent, exacts), np.where(nulls, silent, f1s)
+    exacts, f1s = np.where(nulls, silent_exacts, exacts), np.where(nulls, silent_f1s, f1s)
     has = np.array([not question.is_impossible for question in questions])
     return AnswerMetrics(
         exact=float(exacts.mean()),
