@@ -39,6 +39,13 @@ def test_what_is_no_number_is_told_with_its_line(tmp_path: Path, value: Any) -> 
         rows_of(tmp_path / "a.jsonl", "\n".join(lines))
 
 
+@pytest.mark.parametrize("numbers", [("0", "1e300"), ("1700000000.001", "1700000000.002")])
+def test_what_no_network_can_tell_apart_is_refused(numbers: tuple[str, ...]) -> None:
+    rows = [TextRow("a", None, number) for number in numbers]
+    with pytest.raises(DataError, match=r"f: numbers from \S+ to \S+ are \S+ and \S+ in 32 bits;"):
+        TASK.names(rows, "f", "score")
+
+
 def test_nothing_to_learn() -> None:
     with pytest.raises(DataError, match=r"f: one number only: every text has 1\.0"):
         TASK.names([TextRow("a", None, "1.0"), TextRow("b", None, "1.0")], "f", "score")

@@ -43,13 +43,23 @@ def number_text(value: Any, column: str, where: str) -> str:
 
 
 def names(rows: Sequence[TextRow], file: str, column: str) -> list[str]:
-    """The column's name. Raises DataError where all its numbers are the same."""
+    """The column's name. Raises DataError where all its numbers are the same, or beyond fp32."""
     require_rows(rows, file, "give texts with their numbers to learn from")
-    if len({float(row.label) for row in rows}) == 1:  # 0.0 and -0.0 are one
+    numbers = np.array([float(row.label) for row in rows])
+    least, most = float(numbers.min()), float(numbers.max())
+    if least == most:  # 0.0 and -0.0 are one
         raise DataError(
             f"one number only: every text has {rows[0].label}",
             where=file,
             mend="give texts with different numbers",
+        )
+    with np.errstate(over="ignore"):
+        least_32, most_32 = np.float32(least), np.float32(most)
+    if least_32 == most_32 or not np.isfinite([least_32, most_32]).all():
+        raise DataError(
+            f"numbers from {least!r} to {most!r} are {least_32} and {most_32} in 32 bits",
+            where=file,
+            mend="give them in another unit, or less what they have in common",
         )
     return [column]
 
