@@ -222,6 +222,45 @@ def test_what_cannot_be_saved_is_told_before_the_work(
     assert not (tmp_path / "x.npy").exists()
 
 
+def test_a_json_of_something_else_is_not_replaced(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, own = tmp_path / "x.txt", tmp_path / "x.json"
+    texts.write_text("a good film\n")
+    for content in ('[{"text": "mine"}]', '{"text": "mine"}', '{"model": ', "[" * 10_000):
+        own.write_text(content)
+        with monkeypatch.context() as patch:
+            patch.delattr(Embedder, "load")  # told before the work
+            with pytest.raises(ConfigError, match=r"x\.json is of something else, and would be"):
+                embed_file(model, texts, tmp_path / "x.npy", in_fp32())
+        assert own.read_text() == content
+    own.unlink()
+    for _ in range(2):  # its own is replaced
+        embed_file(model, texts, tmp_path / "x.npy", in_fp32())
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.npy: not a file that can be written"):
+        embed_file(model, texts, tmp_path / "folder.npy", in_fp32())
+
+
+def test_a_hit_is_one_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('text\n"a good\r\nfilm  of"\na dog\n')
+    embed_file(model, tmp_path / "t.csv", tmp_path / "t.npy", in_fp32())
+    shown = CliRunner().invoke(main, ["search", str(tmp_path / "t.npy"), "a good film of"])
+    assert shown.output.splitlines()[0] == "1.0000       1  a good film  of"
+    assert len(shown.output.splitlines()) == 2
+
+
+def test_vectors_of_a_gpu_are_searched_without_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.txt").write_text("a good film\na dog\n")
+    embed_file(model, tmp_path / "t.txt", tmp_path / "t.npy", in_fp32())
+    path = tmp_path / "t.json"
+    path.write_text(path.read_text().replace('"device": "auto"', '"device": "cuda"'))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert search(tmp_path / "t.npy", ["a dog"], top=1)[0][0].row == 2
+
+
 def test_mistakes_are_one_line(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

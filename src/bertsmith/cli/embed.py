@@ -90,4 +90,4 @@ def search(vectors: Path, queries: tuple[str, ...], top: int, model: Path | None
         if len(queries) > 1:
             click.echo(query)
         for hit in hits:
-            click.echo(f"{hit.cosine:.4f}  {hit.row:>6}  {hit.text}")
+            click.echo(f"{hit.cosine:.4f}  {hit.row:>6}  {' '.join(hit.text.splitlines())}")

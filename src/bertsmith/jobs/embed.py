@@ -26,7 +26,7 @@ from bertsmith.export.sentences import (
     require_savable,
     save_sentence_encoder,
 )
-from bertsmith.files import write_atomically, write_text_atomically
+from bertsmith.files import require_place, write_atomically, write_text_atomically
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.packed import pack_linears
 from bertsmith.nn.sentence import Pooling, Projection, SentenceEncoder, normalised
@@ -34,6 +34,9 @@ from bertsmith.tasks.tables import Columns, open_table, require_pairs
 from bertsmith.text.lines import file_sha256
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Float32Array
+
+_LARGEST_INDEX = 1 << 20
+"""Bytes of a .json that says how vectors were made."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,8 @@ def embed_file(
 
     `save` is a folder for the whole of it, whitening included, as sentence-transformers read it.
     Raises DataError for a file without texts, and, before anything is computed, ModelError where
-    `save` cannot be written.
+    `save` cannot be written, and ConfigError where `out` cannot, or would replace a .json of
+    something else.
     """
     options, out = options or EmbedOptions(), Path(out)
     _require_npy(out)
@@ -208,6 +212,25 @@ def _require_npy(out: Path) -> None:
         raise ConfigError(f"{out} is no .npy", where="out", mend=f"write {out.with_suffix('.npy')}")
     if not out.parent.is_dir():
         raise ConfigError(f"there is no folder {out.parent}", where="out", mend="make it first")
+    require_place(out, ConfigError)
+    beside = out.with_suffix(".json")
+    if beside.exists() and not _is_index(beside):
+        raise ConfigError(
+            f"{beside} is of something else, and would be replaced",
+            where="out",
+            mend="name another .npy",
+        )
+
+
+def _is_index(path: Path) -> bool:
+    """Whether `path` says how vectors were made."""
+    if not path.is_file() or path.stat().st_size > _LARGEST_INDEX:
+        return False
+    try:
+        how = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(how, dict) and {"model", "file", "columns", "options"} <= how.keys()
 
 
 def whitening_beside(path: Path) -> Path:

@@ -47,6 +47,8 @@ def search(
     path = Path(vectors)
     how = _read_how(path)
     options = EmbedOptions(**how["options"])
+    if options.device == "cuda":  # where the vectors were made
+        options = replace(options, device="auto")
     texts, _ = texts_of(how["file"], Columns(**how["columns"]))
     rows_ND = _read_vectors(path)
     if len(texts) != len(rows_ND):
