@@ -42,6 +42,11 @@ def test_assignments() -> None:
         parse_assignments(["optim=3", "optim.lr=1"])
 
 
+def test_a_file_written_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_bytes(b'\xef\xbb\xbfa = "b"\r\n[c]\r\nd = 1\r\n')
+    assert read_toml(tmp_path / "run.toml") == {"a": "b", "c": {"d": 1}}
+
+
 def test_unreadable_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("a = = 1")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")

@@ -68,9 +68,10 @@ def _known_keys(kind: type[BaseModel], parents: list[str]) -> list[str]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError where it cannot be read or parsed."""
+    """The tables of a TOML file, a BOM dropped. Raises ConfigError where it cannot be read or
+    parsed."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("no such file", where=path, mend="give the path of a run file") from None
     except (OSError, UnicodeDecodeError) as error:
