@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bertsmith import recipes
 from bertsmith.cli import main
+from bertsmith.config import RunConfig
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
 from bertsmith.engine.train import Length, State, Step
@@ -371,6 +372,18 @@ def test_log_settings_may_change_and_minutes_may_not(corpus: Corpus, tmp_path: P
         pretrain(config("modern", budget={"minutes": 0.02}), corpus, out)
 
 
+def test_lists_of_phrases_may_move_and_not_change(corpus: Corpus, tmp_path: Path) -> None:
+    def phrases(name: str, content: str) -> RunConfig:
+        (tmp_path / name).write_text(content)
+        data = {"masking": "phrase", "phrases": str(tmp_path / name)}
+        return config("modern", data=data)
+
+    pretrain(phrases("here.tsv", "this was\n"), corpus, tmp_path / "run")
+    assert pretrain(phrases("there.tsv", "this was\n"), corpus, tmp_path / "run").finished
+    with pytest.raises(ConfigError, match=r"other values of data\.lexicon"):
+        pretrain(phrases("here.tsv", "story number\n"), corpus, tmp_path / "run")
+
+
 @pytest.mark.parametrize("budget", [{"steps": 13}, {"tokens": 1000}, {"minutes": 0.01}], ids=str)
 def test_another_budget_than_the_run_s_is_refused(
     budget: dict[str, float], corpus: Corpus, tmp_path: Path
@@ -391,6 +404,16 @@ def test_documents_too_short_for_a_segment_are_said(corpus: Corpus, tmp_path: Pa
     short = build_corpus(texts, corpus.tokenizer(), tmp_path / "short")
     with pytest.raises(CorpusError, match=r"more text|longer, texts"):
         prepare(config("modern"), short)
+
+
+def test_held_out_text_of_which_nothing_is_masked_is_said(corpus: Corpus, tmp_path: Path) -> None:
+    """Its loss would be 0."""
+    text = Document("the cat chased the mouse and the dog saw the bird " * 2)
+    short = build_corpus([text], corpus.tokenizer(), tmp_path / "short")
+    one_span = {"masking": "span", "span_p": 0.01, "heldout_share": 0.2}
+    with pytest.raises(CorpusError, match=r"no word of its held-out text is to be predicted"):
+        prepare(config("modern", data=one_span), short)
+    prepare(config("modern", data={**one_span, "masking": "token"}), short)
 
 
 def test_models_are_kept_on_the_way(corpus: Corpus, tmp_path: Path) -> None:
@@ -428,6 +451,8 @@ def test_unknown_recipes_and_files_are_named(
 ) -> None:
     with pytest.raises(ConfigError, match="did you mean 'modern'"):
         load_config("modernn")
+    with pytest.raises(ConfigError, match="is 'bert' where the run is of 'modern'"):
+        load_config("modern", ["recipe=bert"])
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path)
         (tmp_path / "bert").mkdir()  # such as a run's own --out

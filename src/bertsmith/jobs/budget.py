@@ -65,8 +65,8 @@ def settle(setup: Setup, out: Path) -> RunConfig:
     """The config of the run in `out`; written there, minutes as tokens, where it is new.
 
     A run goes on with new `log` settings, on another device, on other processes, in other
-    micro-batches and with its source moved; anything else that differs is a ConfigError. The folder
-    is the first process' to read and write.
+    micro-batches, and with its source or its lists of phrases moved; anything else that differs is
+    a ConfigError. The folder is the first process' to read and write.
     """
     path, config, group = out / "config.toml", setup.config, setup.group
     begun = _begun(config, path) if group.leads else None
@@ -85,6 +85,8 @@ def _begun(config: RunConfig, path: Path) -> RunConfig | None:
     if minutes is not None and minutes == begun.budget.from_minutes:
         config = config.model_copy(update={"budget": begun.budget})
     free = {key: getattr(begun, key) for key in ("log", "device", "distributed", "micro_tokens")}
+    lists = {key: getattr(begun.data, key) for key in ("phrases", "entities")}
+    free["data"] = config.data.model_copy(update=lists)  # `data.lexicon` says what they hold
     if begun.source is not None and config.source is not None:  # its folder may have moved
         free["source"] = config.source.model_copy(update={"model": begun.source.model})
     if begun != config.model_copy(update=free):

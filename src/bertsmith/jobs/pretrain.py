@@ -83,6 +83,12 @@ def load_config(
     if path.suffix != ".toml" and not path.is_file():
         where, tables = "--set", changes
         recipe = find(str(run_file))
+        if tables.get("recipe", str(run_file)) != str(run_file):
+            raise ConfigError(
+                f"is {tables['recipe']!r} where the run is of {str(run_file)!r}",
+                where="--set recipe",
+                mend="name the recipe alone",
+            )
     else:
         where, tables = str(path), overlay(read_toml(path), changes)
         if "recipe" not in tables:

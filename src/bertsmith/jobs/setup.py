@@ -206,12 +206,15 @@ def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
                 where=corpus.folder,
                 mend="build the corpus from more, or longer, texts",
             )
-    phases = range(len(lengths)) if config.data.subsample else ()
-    if not all(_heldout_tokens(setup, phase) for phase in phases):
+    masks_units = config.data.at(1.0).masking != "token"  # of few of them none may be chosen
+    phases = range(len(lengths)) if config.data.subsample or masks_units else ()
+    if not all(_heldout_targets(setup, phase) for phase in phases):
+        dropped = "left once frequent ones are dropped", ", or set data.subsample=0"
+        what, mend = dropped if config.data.subsample else ("to be predicted", "")
         raise CorpusError(
-            "no word of its held-out text is left once frequent ones are dropped",
+            f"no word of its held-out text is {what}",
             where=corpus.folder,
-            mend="build the corpus from more text, or set data.subsample=0",
+            mend=f"build the corpus from more text{mend}",
         )
     types = int(setup.heldout[0].segment(0, 0).token_type_ids.max()) + 1
     if 0 < config.model.type_vocab_size < types:
@@ -224,10 +227,10 @@ def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
     return setup
 
 
-def _heldout_tokens(setup: Setup, phase: int) -> int:
-    """What the model is given of one evaluation, all shares together."""
+def _heldout_targets(setup: Setup, phase: int) -> int:
+    """The masked tokens of one evaluation, or all that the model is given, all shares together."""
     batches = replace(setup, group=ALONE).heldout_batches(phase)
-    return sum(batch.num_tokens for batch in batches)
+    return sum(len(batch.targets.get("mlm_labels", batch.input_ids)) for batch in batches)
 
 
 def read_lexicons(data: DataConfig, tokenizer: Tokenizer) -> dict[Masking, Lexicon]:
