@@ -26,6 +26,7 @@ from bertsmith.export.huggingface import (
     load_tokenizer,
     read_model,
 )
+from bertsmith.export.networks import load_choice_model
 from bertsmith.text.pipeline import SPECIAL_TOKENS
 
 from .peers import make_peer
@@ -231,6 +232,20 @@ def test_electra_that_we_cannot_compute(
     folder = lay_out(sound["ElectraForPreTraining"], tmp_path / "model")
     change_config(folder, **changes)
     assert reason in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"summary_type": "mean"}, {"summary_activation": "tanh"}, {"summary_use_proj": False}],
+    ids=str,
+)
+def test_electra_that_chooses_by_another_vector(tmp_path: Path, changes: dict[str, Any]) -> None:
+    make_peer("ElectraForMultipleChoice").save_pretrained(tmp_path)
+    load_choice_model(tmp_path)
+    change_config(tmp_path, **changes)
+    assert f"{next(iter(changes))} " in refusal(tmp_path)
+    change_config(tmp_path, architectures=["ElectraModel"])  # which has no such layer
+    load_encoder(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         "default_prompt_name 'query' is not supported",
     ),
+    "fewer dimensions": (
+        rewrite("config_sentence_transformers.json", lambda c: c | {"truncate_dim": 16}),
+        "config_sentence_transformers.json: truncate_dim 16 is not supported",
+    ),
     "another activation": (
         rewrite("2_Dense/config.json", lambda c: c | {"activation_function": "torch.nn.GELU"}),
         "the activation 'GELU' is not computed here; use a model with Tanh or Identity",
@@ -148,6 +152,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut weights": (
         lambda folder: (folder / "2_Dense/model.safetensors").write_bytes(b"\0" * 40),
         "model.safetensors: cannot be read",
+    ),
+    "a pickle": (
+        lambda folder: (folder / "2_Dense/model.safetensors").rename(
+            folder / "2_Dense/pytorch_model.bin"
+        ),
+        "2_Dense: has its weights only as a pickle (pytorch_model.bin)",
     ),
     "no list": (rewrite("modules.json", lambda m: {}), "is no list of modules"),
     "no JSON": (

@@ -29,7 +29,7 @@ from bertsmith.export.families import family_of, own
 from bertsmith.export.folder import CONFIG, ModelFolder, load_tokenizer, read_model
 from bertsmith.export.huggingface import save_model
 from bertsmith.export.networks import load_encoder
-from bertsmith.export.weights import WEIGHTS
+from bertsmith.export.weights import PICKLE, WEIGHTS, pickled
 from bertsmith.files import check_replaceable, replace_folder, require_plain_file
 from bertsmith.nn.sentence import KINDS, Pooling, PoolingKind, Projection, SentenceEncoder
 from bertsmith.schema import read_json, read_json_object
@@ -56,6 +56,8 @@ _OTHER_MODES = ("mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 _TEXT_TYPE = "sentence_transformers.models."
 """The modules' names that every version of sentence-transformers reads."""
 _ACTIVATIONS = {"Tanh": True, "Identity": False}
+_SETTINGS = {"default_prompt_name": (None,), "truncate_dim": (None,)}
+"""For `require_values`: of the whole ..."""
 _TRANSFORMER: dict[str, tuple[Any, ...]] = {
     "do_lower_case": (False,),
     "transformer_task": ("feature-extraction",),
@@ -68,7 +70,7 @@ _TRANSFORMER: dict[str, tuple[Any, ...]] = {
         ({}, None),
     ),
 }
-"""For `require_values`: of the Transformer step ..."""
+"""... of the Transformer step ..."""
 _ON_SENTENCES: dict[str, tuple[Any, ...]] = {
     "module_input_name": ("sentence_embedding",),
     "module_output_name": ("sentence_embedding", None),
@@ -113,9 +115,7 @@ def read_sentence_folder(folder: str | Path) -> SentenceFolder:
             mend="use a model of Transformer, Pooling and perhaps Dense and Normalize",
         )
     if (folder / SETTINGS).exists():
-        require_values(
-            _read(folder / SETTINGS), {"default_prompt_name": (None,)}, folder / SETTINGS
-        )
+        require_values(_read(folder / SETTINGS), _SETTINGS, folder / SETTINGS)
     base = steps[0][1]
     source = read_model(base)
     hidden = source.config.hidden_size
@@ -214,6 +214,8 @@ def _read_dense(folder: Path, size: int) -> Projection:
         )
     require_values(content, {"use_residual": (False,)}, path)
     weights = folder / WEIGHTS
+    if not weights.exists() and (folder / PICKLE).exists():
+        raise pickled(folder, PICKLE)
     require_plain_file(weights, _MAX_BYTES, ModelError)
     try:
         tensors = {name: part.float().numpy() for name, part in load_file(weights).items()}

@@ -30,7 +30,8 @@ WEIGHTS = "model.safetensors"
 INDISPENSABLE = ("encoder", "input", "output")
 """Parts that must be in every file of a network that has them."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.ckpt")
+PICKLE = "pytorch_model.bin"
+_PICKLES = (PICKLE, "pytorch_model.bin.index.json", "model.pt", "model.ckpt")
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -187,11 +188,16 @@ def _no_weights(folder: Path) -> ModelError:
         return ModelError(
             "has its weights in several files", where=folder, mend="save it again as one file"
         )
-    pickled = [name for name in _PICKLES if (folder / name).exists()]
-    if pickled:
-        return ModelError(
-            f"has its weights only as a pickle ({pickled[0]}), which can run code when it is read",
-            where=folder,
-            mend=f"convert it to {WEIGHTS}",
-        )
+    found = [name for name in _PICKLES if (folder / name).exists()]
+    if found:
+        return pickled(folder, found[0])
     return ModelError(f"has no {WEIGHTS}", where=folder, mend="give the folder of a saved model")
+
+
+def pickled(folder: Path, name: str) -> ModelError:
+    """What to raise where `folder` has but the pickle `name`."""
+    return ModelError(
+        f"has its weights only as a pickle ({name}), which can run code when it is read",
+        where=folder,
+        mend=f"convert it to {WEIGHTS}",
+    )

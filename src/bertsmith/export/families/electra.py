@@ -24,6 +24,13 @@ from bertsmith.export.families.base import (
 
 _ONLY = {**BERT_ONLY, "hidden_act": ("gelu", "gelu_python")}
 """Its heads take the exact GELU, whatever hidden_act says."""
+_CHOICE = "ElectraForMultipleChoice"
+_SUMMARY: dict[str, tuple[Any, ...]] = {
+    "summary_type": ("first",),
+    "summary_use_proj": (True,),
+    "summary_activation": ("gelu", "gelu_python"),
+}
+"""What the class _CHOICE alone makes of a sequence's vectors."""
 
 
 def _computes(config: ModelConfig) -> bool:
@@ -46,6 +53,8 @@ def _to_json(config: ModelConfig, special_ids: SpecialIds, dropout: float) -> Js
 
 def _from_json(content: Json, where: Path) -> tuple[Json, Any]:
     require_values(content, _ONLY, where)
+    if content.get("architectures") == [_CHOICE]:
+        require_values(content, _SUMMARY, where)
     size = embedding_size(content, where)
     values = bert_like_from_json(content, where)
     own = {"embedding_size": 0 if size == values["hidden_size"] else size, "pooler": "gelu"}
@@ -64,9 +73,7 @@ FAMILY = Family(
             (("classifier.", "classifier.out_proj."), ("pooler.", "classifier.")),
         ),
         "span": Architecture("ElectraForQuestionAnswering", (("span.", "qa_outputs."),)),
-        "choice": Architecture(
-            "ElectraForMultipleChoice", (("pooler.dense.", "sequence_summary.summary."),)
-        ),
+        "choice": Architecture(_CHOICE, (("pooler.dense.", "sequence_summary.summary."),)),
     },
     prefix="electra.",
     names=(
