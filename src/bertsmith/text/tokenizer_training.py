@@ -24,6 +24,7 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from bertsmith.config import MAX_VOCABULARY
 from bertsmith.errors import BertsmithError, ConfigError, TokenizerError
+from bertsmith.text.alphabet import CharacterCounts, bare, choose_pieces
 from bertsmith.text.pieces import pieces
 from bertsmith.text.pipeline import (
     FIRST,
@@ -56,7 +57,8 @@ def train_tokenizer(
 
     For `characters`, whose number the text decides, `vocab_size` is the most there may be. What
     occurs less than `min_frequency` times is left out, but for `unigram`, which weighs all, and
-    `characters`.
+    `characters`; of `wordpiece`, what is longer than a character, and which characters there are
+    `bertsmith.text.alphabet` says.
     With `special_tokens` "roberta", which goes with `bpe` and text as it is, the tokenizer is
     transformers' RobertaTokenizer: `<s>` is 0 and `<mask>` the last. Those of "t5" go with
     `unigram`: `</s>` ends a text, nothing opens it, and there are 100 sentinels. Raises
@@ -80,8 +82,10 @@ def train_tokenizer(
             [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Split(Regex("."), "isolated")]
         )
     room = vocab_size - is_roberta  # for `<mask>`
-    _train(backend, texts, _trainer(kind, room, first, roles[1], min_frequency, show_progress))
-    backend.model = _settled_model(kind, backend, vocab_size, first, roles[1])
+    counts = CharacterCounts()
+    trainer = _trainer(kind, room, first, roles[1], min_frequency, show_progress)
+    _train(backend, counts.of(texts), trainer)
+    backend.model = _settled_model(kind, backend, vocab_size, first, roles[1], counts)
     backend.pre_tokenizer, backend.decoder = word_format(kind, plain=is_roberta)
     if is_roberta:
         add_roberta_template(backend)
@@ -155,9 +159,11 @@ def _trainer(
     }
     match kind:
         case "wordpiece":
-            # Every letter costs two tokens, at a word's beginning and inside it.
+            # Room for every character twice, at a word's beginning and inside it: which of them are
+            # kept is decided when all have been counted (`bertsmith.text.alphabet`).
+            common["vocab_size"] = 3 * vocab_size
             return trainers.WordPieceTrainer(
-                **common, min_frequency=min_frequency, limit_alphabet=max(vocab_size // 3, 1)
+                **common, min_frequency=min_frequency, limit_alphabet=vocab_size
             )
         case "bpe":
             return trainers.BpeTrainer(
@@ -198,12 +204,16 @@ def _settled_model(
     vocab_size: int,
     first: Sequence[str],
     unknown: str,
+    counts: CharacterCounts,
 ) -> models.Model:
     """The trained model, its ids in an order that does not change from one run to the next."""
     match kind:
         case "wordpiece":
-            pieces = [token for token in trained.get_vocab() if token not in SPECIAL_TOKENS]
-            pieces.sort(key=lambda piece: (len(piece.removeprefix("##")), piece))
+            by_id = sorted(trained.get_vocab().items(), key=lambda item: item[1])
+            found = [token for token, _ in by_id if token not in SPECIAL_TOKENS]
+            characters = counts.normalised(trained.normalizer.normalize_str)
+            pieces = choose_pieces(found, characters, vocab_size - len(SPECIAL_TOKENS))
+            pieces.sort(key=lambda piece: (len(bare(piece)), piece))
             return models.WordPiece(numbered([*SPECIAL_TOKENS, *pieces]), unk_token="[UNK]")
         case "unigram":
             # Rounded, since the last digits change with the order of sums, and in JSON.
