@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from bertsmith.cli.main import run
-from bertsmith.errors import DataError
+from bertsmith.errors import ConfigError, DataError
+from bertsmith.jobs.analyses.alignment import analyze_alignment
+from bertsmith.jobs.analyses.anisotropy import analyze_anisotropy
+from bertsmith.jobs.analyses.attention import analyze_attention
+from bertsmith.jobs.analyses.curve import analyze_curve
 from bertsmith.jobs.analyses.fill import analyze_fill
+from bertsmith.jobs.analyses.growth import analyze_growth
+from bertsmith.jobs.analyses.language import analyze_language
+from bertsmith.jobs.analyses.layers import analyze_layers
 from bertsmith.jobs.analyses.similarity import CONTEXTS, SETS, analyze_similarity
 from bertsmith.report import similarity as shown
 from jobs.tiny import save_tiny_model
@@ -207,6 +214,38 @@ def test_senses_are_apart_in_a_real_model(real: Path, tmp_path: Path) -> None:
     assert static["within"] - static["between"] < 0.05
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"model": "m", "words": []}', '{"model": "m", "words": [[]]}']
+)
+def test_a_json_that_no_instrument_wrote_is_named(
+    model: Path, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "similarity.json").write_text(content)
+    with pytest.raises(DataError, match=r"similarity\.json: is not what an analysis wrote"):
+        analyze_fill(model, tmp_path, texts=["a [MASK]"])
+
+
+@pytest.mark.parametrize("place", ["file", "file/out"])
+def test_a_folder_that_cannot_be_one_is_told_before_the_work(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    out, paths = tmp_path / place, ["no model"]
+    for analyze in (
+        lambda: analyze_alignment("no model", out, parallel="no file"),
+        lambda: analyze_anisotropy("no model", out, pairs=paths),
+        lambda: analyze_attention("no model", out),
+        lambda: analyze_curve("no run", out),
+        lambda: analyze_fill("no model", out, texts=paths),
+        lambda: analyze_growth("no run", out),
+        lambda: analyze_language(
+            "no model", out, dictionary="no file", source_texts=paths, target_texts=paths
+        ),
+        lambda: analyze_layers("no model", out, texts=paths),
+        lambda: analyze_similarity("no model", out),
+    ):
+        with pytest.raises(ConfigError, match=r"out: .*file is no folder; name another folder"):
+            analyze()
+
+
 def test_mistakes_are_one_line(
     model: Path, real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,8 +253,10 @@ def test_mistakes_are_one_line(
     (tmp_path / "two.txt").write_text("the film was dull\na dog\n")
     (tmp_path / "long.txt").write_text("the film was dull\n" + "a " * 600 + "film\n")
     (tmp_path / "no.tsv").write_text("text\tsense\na\tb\n")
+    (tmp_path / "pairs.tsv").write_text("right\twrong\na dog\tdog a\na film\t \n")
     out = ("--out", tmp_path / "out")
     similar = ("analyze", "similarity", "--model", model, *out)
+    fill = ("analyze", "fill", "--model", model, *out)
     for arguments, expected in (
         ((*similar, "--word", "film", "--sentences", tmp_path / "one.txt"), "1 sentence with 'fi"),
         (
@@ -229,8 +270,10 @@ def test_mistakes_are_one_line(
         ((*similar, "--word", "film", "--layers", "7"), "names no layers of this model"),
         ((*similar, "--word", "zebra", "--text", tmp_path / "two.txt"), "occurs in 0 of the sen"),
         (("analyze", "fill", "--model", real, *out, "--text", "a [MASK]"), "no masked-LM head"),
-        (("analyze", "fill", "--model", model, *out), "nothing to fill, to score or to judge"),
-        (("analyze", "fill", "--model", model, *out, "--text", "a dog"), "no [MASK] in the text"),
+        (fill, "nothing to fill, to score or to judge"),
+        ((*fill, "--text", "a [MASK]", "a dog"), "'a dog': no [MASK] in the text"),
+        ((*fill, "--pairs", tmp_path / "two.txt"), "two.txt: a .txt has no columns; give a .csv"),
+        ((*fill, "--pairs", tmp_path / "pairs.tsv"), "pairs.tsv:3: has no wrong sentence; fill it"),
     ):
         with pytest.raises(SystemExit) as exit:
             run([str(argument) for argument in arguments])

@@ -119,9 +119,13 @@ def test_hardly_any_entity_in_the_test_file_makes_no_plane(
     train = write_words(tmp_path / "train.txt", 30, 0, spans=True)
     test = tmp_path / "test.txt"
     test.write_text("a O\nfilm O\n\n" * 8 + "dog B-THING\n\n" * things)
+    (tmp_path / "out").mkdir()
+    for name in ("layers-plane.png", "layers-plane.svg", "layers-mix.png", "layers-mix.svg"):
+        (tmp_path / "out" / name).write_text("of an earlier run")
     analyze_layers(model, tmp_path / "out", ner=(train, test), words=100, draws=1)
     data = json.loads((tmp_path / "out" / "layers.json").read_text("utf-8"))
     assert data["plane"] is None
+    assert not [*(tmp_path / "out").glob("layers-*")]
     assert len(data["tasks"]) == 1
 
 

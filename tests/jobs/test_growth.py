@@ -13,7 +13,7 @@ from bertsmith.errors import DataError
 from bertsmith.jobs.analyses import growth
 from bertsmith.jobs.analyses.growth import analyze_growth
 from bertsmith.jobs.pretrain import pretrain
-from bertsmith.report.growth import PANELS, figure, sections
+from bertsmith.report.growth import PANELS, figure, rows, sections
 from recipes.toy import SUBJECTS, config, make_corpus
 
 MODELS = 3
@@ -133,6 +133,7 @@ def test_a_panel_without_answers_is_not_drawn() -> None:
     titles = [axes.get_title(loc="left") for axes in figure(data).axes]
     assert titles == ["held-out loss, nats a token", "senses apart"]
     assert len(sections(data)) == 5
+    assert str(rows(data)) == "[[1, 0.1, nan]]"
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,16 @@ def fill_mask(model: MaskedLM, tokenizer: Tokenizer, text: str, top: int = 5) ->
     input_ids = np.array(encoding.ids, dtype=np.int64)
     positions = np.flatnonzero(input_ids == tokenizer.mask_id)
     if not len(positions):
-        raise DataError(f"no {mask} in the text", mend=f"write {mask} where a word is to be found")
+        raise DataError(
+            f"no {mask} in the text",
+            where=repr(text[:60]),
+            mend=f"write {mask} where a word is to be found",
+        )
     limit = model.encoder.config.max_position_embeddings
     if len(input_ids) > limit:
         raise DataError(
             f"the text has {len(input_ids)} tokens, and the model reads {limit}",
+            where=repr(text[:60]),
             mend="shorten the text",
         )
     example = Example(input_ids, np.array(encoding.type_ids, dtype=np.int64))
@@ -97,7 +102,9 @@ def fill_spans(
     sentinels = [index for index in dict.fromkeys(ids.tolist()) if index in tokenizer.sentinel_ids]
     if not sentinels:
         raise DataError(
-            "no <extra_id_0> in the text", mend="write <extra_id_0> where words are to be found"
+            "no <extra_id_0> in the text",
+            where=repr(text[:60]),
+            mend="write <extra_id_0> where words are to be found",
         )
     batch = collate([Example(ids, np.zeros_like(ids))], [0]).to(model_device(model))
     with torch.no_grad():

@@ -16,7 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bertsmith.errors import DataError
+from bertsmith.errors import ConfigError, DataError
 from bertsmith.files import write_text_atomically
 from bertsmith.report import (
     alignment,
@@ -58,6 +58,14 @@ INSTRUMENTS = {
 """By name, in the order of the page."""
 
 
+def require_folder(folder: str | Path) -> None:
+    """Raise ConfigError, before the work, where `folder` cannot hold what an instrument finds."""
+    path = Path(folder)
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"{nearest} is no folder", where="out", mend="name another folder")
+
+
 def write_analysis(
     folder: Path, name: str, data: Data, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> Path:
@@ -80,7 +88,7 @@ def write_analysis(
                 found = json.loads(path.read_text("utf-8"))
                 sections += instrument.sections(found)
                 models.setdefault(found["model"], []).append(known)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, LookupError, TypeError, AttributeError):
                 raise DataError(
                     "is not what an analysis wrote", where=path, mend="remove it, or run it again"
                 ) from None

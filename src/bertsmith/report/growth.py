@@ -160,7 +160,10 @@ def columns(data: Data) -> tuple[str, ...]:
 def rows(data: Data) -> list[list[Any]]:
     """A row a model, of `columns`."""
     names = columns(data)
-    return [[model.get(name, float("nan")) for name in names] for model in data["models"]]
+    return [
+        [float("nan") if model.get(name) is None else model[name] for name in names]
+        for model in data["models"]
+    ]
 
 
 def sections(data: Data) -> list[Section]:

@@ -51,6 +51,15 @@ def save(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
     return png, svg
 
 
+def save_or_remove(figure: Figure | None, path_without_suffix: Path) -> None:
+    """`save`, or, of what is not there to be shown, remove what an earlier one has left."""
+    if figure is not None:
+        save(figure, path_without_suffix)
+        return
+    for suffix in (".png", ".svg"):
+        path_without_suffix.with_name(path_without_suffix.name + suffix).unlink(missing_ok=True)
+
+
 def inline_html(figure: Figure, alt: str, prefix: str) -> str:
     """The figure as an element for a page: <svg>, or <img> with a PNG where that is too big, or has
     an image in it, whose colours would not follow the page's.

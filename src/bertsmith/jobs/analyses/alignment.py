@@ -26,7 +26,7 @@ from bertsmith.jobs.analyses.bilingual_text import DIRECTIONS, SIDES, read_sente
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.report import alignment as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.tasks.bilingual import Pairs, read_dictionary, read_parallel
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example, Float32Array, IntArray
@@ -56,6 +56,7 @@ def analyze_alignment(
     pairs, from all over the file, each the mean of its tokens. Raises DataError where they do not
     go with the texts or with the model, ConfigError where there is nothing to do, ModelError.
     """
+    require_folder(out)
     if not (dictionary or parallel):
         raise ConfigError("nothing to align", mend="give --dictionary, --parallel or both")
     pairs = None if dictionary is None else read_dictionary(dictionary)

@@ -26,7 +26,7 @@ from bertsmith.export.sentences import read_sentence_folder
 from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.word_vectors import load_word_vectors
 from bertsmith.report import anisotropy as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.tasks.regress import number_text
 from bertsmith.tasks.tables import read_labelled, require_pairs
 from bertsmith.text.clean import clean_document
@@ -76,6 +76,7 @@ def analyze_anisotropy(
     in the pairs; without `flow` the cure that takes longest is left out. Returns the page's path.
     Raises ModelError, ConfigError, DataError.
     """
+    require_folder(out)
     if not pairs:
         raise ConfigError("no pairs of sentences", mend="give --pairs")
     folder = read_sentence_folder(model)

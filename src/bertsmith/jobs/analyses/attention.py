@@ -18,7 +18,7 @@ from bertsmith.export.sentences import read_sentence_folder
 from bertsmith.jobs.analyses.similarity import SETS
 from bertsmith.jobs.progress import Bar
 from bertsmith.report import attention as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.report.images import save
 from bertsmith.tasks.records import open_lines, read_records, table_kind
 
@@ -49,6 +49,7 @@ def analyze_attention(
     in each of `texts`, `pairs` a table of sentence, from, to and perhaps rival. Raises DataError,
     ConfigError for a layer or a head that is not there, ModelError.
     """
+    require_folder(out)
     if pair and (pairs or not texts):
         raise ConfigError(
             "a pair is of words in a text", where="--pair", mend="give --text, or --pairs alone"

@@ -33,7 +33,7 @@ from bertsmith.jobs.progress import Bar
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.nn.embeddings import rows_in_use
 from bertsmith.report import curves as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.report.scores import Scores, read_scores
 from bertsmith.schema import read_toml, validate
 from bertsmith.tasks.base import Task, some_of
@@ -66,6 +66,7 @@ def analyze_curve(
     points of two planes. Raises DataError where `run` is no such thing, ConfigError where its
     data or its model have changed.
     """
+    require_folder(out)
     run = Path(run)
     config, scores = _read(run)
     metric = scores.metrics[0]

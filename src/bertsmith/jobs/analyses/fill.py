@@ -14,8 +14,8 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.export.huggingface import load_masked_lm, load_tokenizer
 from bertsmith.jobs.fill import fill_mask
 from bertsmith.jobs.progress import Bar
-from bertsmith.report.analyses import write_analysis
-from bertsmith.tasks.records import open_lines
+from bertsmith.report.analyses import require_folder, write_analysis
+from bertsmith.tasks.records import open_lines, table_kind
 from bertsmith.tasks.tables import Columns, open_table
 
 COLA_FILES = ("train.tsv", "dev.tsv")
@@ -41,6 +41,7 @@ def analyze_fill(
     of their words are taken for pairs. Raises ModelError for a model without a masked-LM head,
     ConfigError where there is nothing to do, DataError.
     """
+    require_folder(out)
     if not (texts or sentences or pairs or cola):
         raise ConfigError(
             "nothing to fill, to score or to judge",
@@ -104,8 +105,18 @@ def analyze_fill(
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
-    table = open_table(path, Columns("right", "wrong"), labelled=False)
-    found = [(row.text, row.pair or "") for row in table.rows]
+    columns = Columns("right", "wrong")
+    if table_kind(path) == "txt":
+        mend = "give a .csv, .tsv or .jsonl with the columns right and wrong"
+        raise DataError("a .txt has no columns", where=path, mend=mend)
+    found: list[tuple[str, str]] = []
+    for row in open_table(path, columns, labelled=False).rows:
+        found.append((row.text, row.pair or ""))
+        for name, sentence in zip(("right", "wrong"), found[-1], strict=True):
+            if not sentence.strip():
+                raise DataError(
+                    f"has no {name} sentence", where=f"{path}:{row.line}", mend="fill it in"
+                )
     if not found:
         raise DataError("has no pairs", where=path, mend="give rows of right and wrong")
     return found

@@ -27,7 +27,7 @@ from bertsmith.jobs.analyses.layers import analyze_layers
 from bertsmith.jobs.analyses.similarity import analyze_similarity
 from bertsmith.jobs.pretrain import MODELS
 from bertsmith.report import growth as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.report.log import RunLog, read_run
 from bertsmith.text.lines import file_sha256
 
@@ -101,6 +101,7 @@ def analyze_growth(
     grammar on the files of `cola`. Raises DataError where `run` kept no models, and what the
     instruments raise.
     """
+    require_folder(out)
     run, out = Path(run), Path(out)
     log = read_run(run / "log.jsonl")
     kept = sorted(run.glob(f"{MODELS}/tokens-*/model"))

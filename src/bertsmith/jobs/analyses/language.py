@@ -36,7 +36,7 @@ from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import MaskedLM
 from bertsmith.report import language as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.tasks.bilingual import Pairs, read_dictionary
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Float32Array, IntArray
@@ -69,6 +69,7 @@ def analyze_language(
     measured on the other half. Returns the page's path. Raises ModelError for a model without a
     masked-LM head, DataError where the dictionary does not go with the texts, ConfigError.
     """
+    require_folder(out)
     require_texts(source_texts, target_texts)
     pairs = read_dictionary(dictionary)
     network = load_masked_lm(model).to(choose_hardware("auto", "float32").device)

@@ -20,8 +20,8 @@ from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.features import FeatureTagger
 from bertsmith.report import layers as shown
-from bertsmith.report.analyses import write_analysis
-from bertsmith.report.images import save
+from bertsmith.report.analyses import require_folder, write_analysis
+from bertsmith.report.images import save_or_remove
 from bertsmith.tasks.conll import read_sentences
 from bertsmith.tasks.schemes import OUTSIDE, scheme_of, split_tag
 from bertsmith.tasks.sentences import Sentence, sentence_of
@@ -79,6 +79,7 @@ def analyze_layers(
     that the training file has not; each control task is drawn `draws` times. Raises DataError,
     ConfigError, ModelError.
     """
+    require_folder(out)
     files = {"part of speech": pos, "entity": ner}
     if not (pos or ner or texts or tagger):
         raise ConfigError("nothing to probe", mend="give --pos, --ner, --text or --tagger")
@@ -117,10 +118,9 @@ def analyze_layers(
             if task.sentences and data["plane"] is None:
                 data["plane"] = _plane(task, test_vectors)
     page = write_analysis(Path(out), "layers", data, shown.columns(data), shown.rows(data))
-    if data["plane"]:
-        save(shown.plane_figure(data["plane"]), Path(out) / "layers-plane")
-    if mix and tasks:
-        save(shown.mix_figure(mix), Path(out) / "layers-mix")
+    plane = shown.plane_figure(data["plane"]) if data["plane"] else None
+    save_or_remove(plane, Path(out) / "layers-plane")
+    save_or_remove(shown.mix_figure(mix) if mix and tasks else None, Path(out) / "layers-mix")
     return page
 
 

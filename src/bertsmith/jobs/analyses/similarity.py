@@ -16,7 +16,7 @@ from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.sentence import parse_layers
 from bertsmith.report import similarity as shown
-from bertsmith.report.analyses import write_analysis
+from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.tasks.records import open_lines, read_records, table_kind
 from bertsmith.text.clean import clean_document
 from bertsmith.text.sources import read_documents
@@ -53,6 +53,7 @@ def analyze_similarity(
     in `texts` for `word`, or else the English set that comes with this. Raises DataError for a
     word that does not occur, or only once; ModelError, ConfigError.
     """
+    require_folder(out)
     source = read_sentence_folder(model).source
     tokenizer, chosen = load_tokenizer(source), parse_layers(layers, source.config.num_layers)
     if texts and word is None:
