@@ -26,6 +26,7 @@ from bertsmith.config import ModelConfig
 from bertsmith.errors import ConfigError
 from bertsmith.nn.models import HeadedEncoder, SequenceClassifier, model_device
 from bertsmith.tasks.base import Encoded, Objective, Prediction, Setting, Task
+from bertsmith.tasks.blocks import blocks
 from bertsmith.tasks.findings import Finding, Item, Place, single
 from bertsmith.tasks.many_scores import Resampling
 from bertsmith.tasks.metrics import ClassScores, Metrics
@@ -47,8 +48,6 @@ from bertsmith.tasks.thresholds import Finder, offsets
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example, FloatArray
 
-ENCODE_ROWS = 4096
-"""Rows tokenised at a time."""
 CUTS = "thresholds"
 """Their key in `settings`."""
 
@@ -363,15 +362,15 @@ def encode_rows(
     backend = tokenizer.backend
     examples: list[Example] = []
     is_truncated: list[bool] = []
-    for begin in range(0, len(rows), ENCODE_ROWS):
-        block = rows[begin : begin + ENCODE_ROWS]
+    for some in blocks([len(row.text) + len(row.pair or "") for row in rows]):
+        block = rows[some]
         texts = tokenizer.encode_batch([row.text for row in block], add_special_tokens=False)
         pairs = iter(
             tokenizer.encode_batch(
                 [row.pair for row in block if row.pair is not None], add_special_tokens=False
             )
         )
-        for offset, (row, first) in enumerate(zip(block, texts, strict=True), begin):
+        for offset, (row, first) in enumerate(zip(block, texts, strict=True), some.start):
             second = None if row.pair is None else next(pairs)
             room = max_length - backend.num_special_tokens_to_add(second is not None)
             if room < 1 + (second is not None):

@@ -21,6 +21,7 @@ import tokenizers
 
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.base import Encoded
+from bertsmith.tasks.blocks import blocks
 from bertsmith.tasks.squad import Question
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import BoolArray, Example, FloatArray, IntArray
@@ -33,7 +34,6 @@ MOST_ANSWER = 30
 """Tokens of an answer that is given (ibid.)."""
 BEST = 20
 """Starts and ends that are paired in a window, and answers that are kept (ibid.)."""
-_ENCODED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +239,8 @@ def _encode(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, tuple[IntAr
     """Ids (n,) and offsets (n, 2) of each different text."""
     distinct = list(dict.fromkeys(texts))
     encoded: dict[str, tuple[IntArray, IntArray]] = {}
-    for begin in range(0, len(distinct), _ENCODED_AT_ONCE):
-        block = distinct[begin : begin + _ENCODED_AT_ONCE]
+    for some in blocks([len(text) for text in distinct]):
+        block = distinct[some]
         for text, one in zip(
             block, tokenizer.encode_batch(block, add_special_tokens=False), strict=True
         ):

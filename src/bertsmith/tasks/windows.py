@@ -14,14 +14,13 @@ import numpy as np
 
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.base import Encoded
+from bertsmith.tasks.blocks import blocks
 from bertsmith.tasks.sentences import Sentence
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import Example, IntArray
 
 CONTEXT = 4
 """A window's share that is context on one side, at most, and that one word may take: a quarter."""
-ENCODE_SENTENCES = 4096
-"""Sentences tokenised at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,8 @@ def encode_sentences(
     examples: list[Example] = []
     is_truncated: list[bool] = []
     rows: list[int] = []
-    for place in range(0, len(sentences), ENCODE_SENTENCES):
-        block = sentences[place : place + ENCODE_SENTENCES]
-        for offset, pieces in enumerate(_pieces_of(block, tokenizer), place):
+    for some in blocks([len(sentence.text) for sentence in sentences]):
+        for offset, pieces in enumerate(_pieces_of(sentences[some], tokenizer), some.start):
             fits = sum(map(len, pieces)) <= room
             longest = room // CONTEXT
             is_truncated.append(not fits and max(map(len, pieces)) > longest)
