@@ -202,8 +202,12 @@ def test_a_text_a_line_has_no_columns_to_choose(tmp_path: Path) -> None:
 def test_one_column_is_not_two_things(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("title,text,topic\na,b,c\n")
-    for columns, role in ((Columns(pair="text"), "pair"), (Columns("2", label="2"), "label")):
-        with pytest.raises(DataError, match=rf"a\.csv: column 'text' is the text and the {role}"):
+    for columns, what in (
+        (Columns(pair="text"), "'text' is the text and the pair"),
+        (Columns("2", label="2"), "'text' is the text and the label"),
+        (Columns("title", "topic"), "'topic' is the pair and the label"),
+    ):
+        with pytest.raises(DataError, match=rf"a\.csv: column {what}; name "):
             open_table(path, columns, labelled=True)
     assert read(path, "title", "text")[0][:3] == ("a", "b", "c")
 
