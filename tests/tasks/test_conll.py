@@ -51,6 +51,16 @@ def test_columns_the_last_or_another(tmp_path: Path) -> None:
     assert read(tmp_path / "a.tsv", tabs)[0].words == ("EU of ours", "rejects")
 
 
+def test_a_column_is_not_the_word_and_the_tag(tmp_path: Path) -> None:
+    for columns in (Columns("2"), Columns(label="1")):
+        with pytest.raises(
+            DataError, match=r"a\.conll: column '[12]' is the word and the tag; name"
+        ):
+            read(tmp_path / "a.conll", "O EU\nB-X Bonn\n", columns)
+    rows = read(tmp_path / "a.conll", "O EU\nB-X Bonn\n", Columns("2", label="1"))
+    assert (rows[0].words, rows[0].tags) == (("EU", "Bonn"), ("O", "B-X"))
+
+
 def test_sentences_of_one_document(tmp_path: Path) -> None:
     two = "a O\n\n" + CONLL + "-DOCSTART- -X- O O\nin NN I-NP O\n"
     two = two.replace("a O\n", "a NN I-NP O\n")

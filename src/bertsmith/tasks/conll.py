@@ -108,6 +108,12 @@ def _find(
     }
     text = _column(given["text"] or usual.text or "", known, name)
     label = _column(given["label"] or usual.label or "", known, name) if labelled else None
+    if text == label:
+        raise DataError(
+            f"column {text!r} is the word and the tag",
+            where=name,
+            mend="name the other one with --text- or --label-column",
+        )
     return replace(wanted, text=text, pair=None, label=label, header=False)
 
 
