@@ -81,6 +81,17 @@ def test_in_bytes_a_phrase_after_a_space_is_found_too(tmp_path: Path) -> None:
     assert found(tokenizer, Lexicon.load(path, tokenizer)) == ["newyork", "newyork"]
 
 
+def test_in_bytes_a_phrase_after_a_sign_is_found_too(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("New York\n", "utf-8")
+    text = 'New York, (New York) and "New York"'
+    tokenizer = train_tokenizer([text] * 3, 270, "bpe")
+    lexicon = Lexicon.load(path, tokenizer)
+    encoded = CachedEncoder(tokenizer).encode([text])
+    inside = lexicon.inside(encoded.ids, encoded.word_starts)
+    assert (inside & encoded.word_starts).sum() == 3
+
+
 def test_files_are_read_as_texts_are(tmp_path: Path) -> None:
     content = "a  b\t1\n\n  c\u00a0d  \r\n"
     (tmp_path / "a.txt").write_bytes(content.encode())

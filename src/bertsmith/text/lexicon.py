@@ -14,6 +14,8 @@ from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import BoolArray, IntArray
 
 _ENCODED_AT_ONCE = 100_000
+_SIGN = "("
+"""Any that tokenizers cut from the word after it."""
 
 
 class Lexicon:
@@ -43,17 +45,21 @@ class Lexicon:
     def load(cls, path: str | Path, tokenizer: Tokenizer) -> Lexicon:
         """The phrases in the file `path`, see `read_phrases`, as `tokenizer` writes them.
 
-        Each is taken as at the beginning of a text and as after a space, where that is not the
-        same. Those with an unknown token are left out. Raises ConfigError where there is no
-        such file, DataError where it holds no phrase that the tokenizer can write.
+        Each is taken as at the beginning of a text, as after a space and as after a sign, such as a
+        quote, where those are not the same. Those with an unknown token are left out. Raises
+        ConfigError where there is no such file, DataError where it holds no phrase that the
+        tokenizer can write.
         """
         texts, sha256 = read_phrases(path)
         found: set[tuple[int, ...]] = set()
-        for begin in range(0, len(texts), _ENCODED_AT_ONCE):
-            part = texts[begin : begin + _ENCODED_AT_ONCE]
-            for spaced in (part, [f" {text}" for text in part]):
-                encodings = tokenizer.encode_batch(spaced, add_special_tokens=False)
-                found.update(tuple(encoding.ids) for encoding in encodings)
+        for before in ("", " ", _SIGN):
+            sign = tokenizer.encode(before.strip(), add_special_tokens=False).ids
+            for begin in range(0, len(texts), _ENCODED_AT_ONCE):
+                part = [before + text for text in texts[begin : begin + _ENCODED_AT_ONCE]]
+                for encoding in tokenizer.encode_batch(part, add_special_tokens=False):
+                    ids = tuple(encoding.ids)
+                    if ids[: len(sign)] == tuple(sign):
+                        found.add(ids[len(sign) :])
         special = tokenizer.special_ids
         lexicon = cls((ids for ids in found if special.isdisjoint(ids)), sha256)
         if not len(lexicon):
