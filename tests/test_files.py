@@ -11,7 +11,9 @@ import pytest
 
 from bertsmith.errors import ModelError
 from bertsmith.files import (
+    check_replaceable,
     errors_naming,
+    is_free,
     remove_interrupted_writes,
     replace_folder,
     require_plain_file,
@@ -169,3 +171,18 @@ def test_a_pipe_is_written_to_and_a_link_keeps_its_place(tmp_path: Path) -> None
     write_text_atomically(link, "new")
     assert link.is_symlink()
     assert target.read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("a text")
+    with pytest.raises(ModelError, match=r"texts\.txt is no folder that can be written to"):
+        check_replaceable(tmp_path / "texts.txt" / "a" / "b", "config.json", ModelError)
+    check_replaceable(tmp_path / "a" / "b", "config.json", ModelError)
+
+
+def test_what_killed_processes_left_does_not_fill_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".config.toml.123.tmp").write_text("")
+    (tmp_path / ".calibration.0f3a99bc.tmp").mkdir()
+    assert is_free(tmp_path)
+    (tmp_path / "notes.tmp").write_text("")
+    assert not is_free(tmp_path)

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from bertsmith.errors import BertsmithError
 
-_INTERRUPTED = re.compile(r"\..+\.\d+\.tmp")
-"""What `open_atomically` calls a file before it is whole."""
+_INTERRUPTED = re.compile(r"\..+\.(\d+|[0-9a-f]{8})\.tmp")
+"""What `open_atomically` calls a file before it is whole, and `temporary_folder` its folder."""
 
 
 @contextmanager
@@ -59,10 +59,15 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
-def require_place(path: Path, error: type[BertsmithError]) -> None:
-    """Raise `error`, before the work, where no file could be written at `path` after it."""
+def require_place(path: Path, error: type[BertsmithError], but: Iterable[str | Path] = ()) -> None:
+    """Raise `error`, before the work, where no file could be written at `path` after it.
+
+    Nor shall it take the place of one of `but`, the files that the work reads.
+    """
     if path.is_dir() or not path.parent.is_dir():
         raise error("not a file that can be written", where=path, mend="name another")
+    if path.is_file() and any(Path(one).is_file() and path.samefile(one) for one in but):
+        raise error("is read here, and would be replaced", where=path, mend="name another")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -130,7 +135,7 @@ def alone_in(folder: Path, error: type[BertsmithError]) -> Iterator[None]:
 
 def is_free(folder: Path) -> bool:
     """Whether `folder` is nowhere, or holds nothing but what killed processes left of
-    `open_atomically`."""
+    `open_atomically` and `temporary_folder`."""
     if not folder.exists():
         return True
     return folder.is_dir() and all(_INTERRUPTED.fullmatch(path.name) for path in folder.iterdir())
@@ -183,8 +188,12 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path, holds: str, error: type[BertsmithError]) -> None:
-    """Raise `error` where `replace_folder` would."""
+    """Raise `error` where `replace_folder` would, as far as can be seen before."""
     if not folder.exists():
+        place = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            what = f"cannot be made: {place} is no folder that can be written to"
+            raise error(what, where=folder, mend="choose another folder")
         return
     if not (folder.is_dir() and ((folder / holds).is_file() or not any(folder.iterdir()))):
         raise error(

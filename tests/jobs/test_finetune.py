@@ -372,6 +372,9 @@ def test_other_values_or_other_data_are_refused(
     with pytest.raises(ConfigError, match="is there already, and is no fine-tuning"):
         run(inputs, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "config.toml").write_text('recipe = "bert"\n')
+    with pytest.raises(ConfigError, match="is there already, and is no fine-tuning"):
+        run(inputs, tmp_path)
 
 
 def test_a_modern_model_and_a_run_without_a_folder(inputs: Path) -> None:

@@ -345,6 +345,17 @@ def test_another_run_in_the_folder_is_refused(corpus: Corpus, tmp_path: Path) ->
         pretrain(config("modern"), other, tmp_path / "run")
 
 
+def test_a_folder_of_anything_else_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for path, content in (("mine.txt", "a text"), ("tuned/config.toml", 'task = "classify"\n')):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content)
+        for out in (tmp_path / path, (tmp_path / path).parent):
+            with pytest.raises(ConfigError, match="is there already, and is no pre-training"):
+                pretrain(config("modern"), corpus, out)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "model", "tuned"}
+
+
 def test_what_was_killed_before_its_first_checkpoint_is_told_of_anew(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

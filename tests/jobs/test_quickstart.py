@@ -94,6 +94,19 @@ def test_killed_before_it_says_whose_text_there_is_it_takes_no_other_s(
         quickstart(tmp_path / "out", [first])
 
 
+def test_a_folder_with_a_tokenizer_of_one_s_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "text").mkdir()
+    with pytest.raises(ConfigError, match="is no quickstart"):
+        quickstart(tmp_path, [tmp_path])
+    (tmp_path / "tokenizer").rmdir()
+    (tmp_path / "text" / "mine.txt").write_text("A text.")
+    with pytest.raises(ConfigError, match="is no quickstart"):
+        quickstart(tmp_path, [tmp_path])
+    with pytest.raises(ConfigError, match="is no quickstart"):
+        quickstart(tmp_path / "text" / "mine.txt")
+
+
 def test_too_little_text_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give more text"):
         quickstart(tmp_path / "out", [write_text(tmp_path / "own.txt", 10)])

@@ -353,3 +353,31 @@ def test_python_documents_itself() -> None:
     assert min(len(doc.text) for doc in some) >= 100
     again = docstrings()
     assert [next(again)[2] for _ in range(300)] == [doc.text for doc in some]
+
+
+def test_a_folder_that_may_not_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "private").mkdir()
+    kept = write(tmp_path / "a.txt", "A text.")
+    assert expand_paths([tmp_path]) == [kept]
+    scandir = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        if Path(path).name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(PermissionError, match="private"):
+        expand_paths([tmp_path])
+
+
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.txt", "A text.")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="an empty name"):
+        expand_paths([""])
+    assert expand_paths(["."]) == [Path("a.txt")]

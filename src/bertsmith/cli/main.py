@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from bertsmith.cli.options import require_values
 from bertsmith.errors import BertsmithError
 
 VERBS: dict[str, tuple[str, str]] = {
@@ -72,7 +73,12 @@ class LazyGroup(click.Group):
             near = get_close_matches(args[0], VERBS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(VERBS)}"
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, verb, rest = super().resolve_command(ctx, args)
+        if isinstance(verb, click.Group) and rest and rest[0] in verb.commands:
+            require_values(verb.commands[rest[0]], rest[1:])
+        elif verb is not None:
+            require_values(verb, rest)
+        return name, verb, rest
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -40,6 +40,26 @@ def _with_repeated_flags(args: Sequence[str], flags: set[str]) -> list[str]:
     return repeated
 
 
+def require_values(command: click.Command, args: Sequence[str]) -> None:
+    """Raise UsageError where the value of an option is missing, and another option in its place.
+
+    click takes that for the value: with an empty variable, `--out $OUT --dry-run` would write to a
+    folder called --dry-run, and be no dry run.
+    """
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    flags = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
+    wanted = {
+        flag: option.nargs
+        for option in options
+        if not (option.is_flag or option.count or option._flag_needs_value)
+        for flag in option.opts
+    }
+    for place, flag in enumerate(args):
+        values = args[place + 1 : place + 1 + wanted.get(flag, 0)]
+        if odd := next((value for value in values if value in flags), None):
+            raise click.UsageError(f"Option '{flag}' needs a value, and '{odd}' is none.")
+
+
 TEXT = click.option(
     "--text",
     "texts",

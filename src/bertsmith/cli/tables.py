@@ -48,10 +48,11 @@ def print_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]] | Non
     """Counts, a row a true class; nothing where there are none, or too many classes."""
     if matrix is None or len(labels) > MOST_CLASSES:
         return
-    table = Table(title="rows: true class, columns: predicted")
-    table.add_column("")
+    click.echo("rows: true class, columns: predicted")
+    table = Table()
+    table.add_column("", overflow="fold")
     for label in labels:
-        table.add_column(label, justify="right")
+        table.add_column(label, justify="right", overflow="fold")
     for label, row in zip(labels, matrix, strict=True):
         table.add_row(label, *map(str, row))
     _print(table)
@@ -85,7 +86,7 @@ def print_table(table: page.Table) -> None:
     click.echo(table.caption)
     shown = Table()
     for column in table.columns:
-        shown.add_column(column)
+        shown.add_column(column, overflow="fold")  # a name is not cut off, but goes on below
     for row in table.rows:
         shown.add_row(*(_cell(cell) for cell in row))
     _print(shown)

@@ -19,7 +19,7 @@ from bertsmith.engine.distributed import Group
 from bertsmith.engine.optim import Optimizer, make_schedule
 from bertsmith.engine.train import Length, State, train
 from bertsmith.errors import ConfigError
-from bertsmith.files import temporary_folder, write_text_atomically
+from bertsmith.files import is_free, temporary_folder, write_text_atomically
 from bertsmith.jobs.setup import Setup, begin
 from bertsmith.schema import read_toml, validate
 
@@ -58,6 +58,16 @@ class Calibration:
             f"training waited for a processor {100 * self.waited:.0f} % of the time; the run is "
             f"settled as {self.tokens:,} tokens (give another --out once the machine is free, or "
             "set budget.tokens)"
+        )
+
+
+def require_run(out: Path) -> None:
+    """ConfigError where `out` holds anything but a pre-training run, so that nothing is replaced:
+    a fine-tuning, say, or texts."""
+    path = out / "config.toml"
+    if not ("recipe" in read_toml(path) if path.exists() else is_free(out)):
+        raise ConfigError(
+            "is there already, and is no pre-training", where=out, mend="give another --out"
         )
 
 

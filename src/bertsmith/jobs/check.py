@@ -113,7 +113,9 @@ def check_data(
     """
     for path in (out, html):
         if path is not None:
-            require_place(path, ConfigError)
+            require_place(path, ConfigError, but=paths)
+    if out is not None and html is not None and out.absolute() == html.absolute():
+        raise ConfigError("two kinds of file in one", where=html, mend="name another page")
     if model is not None and tokenizer is not None:
         raise ConfigError("a model brings its tokenizer", where="tokenizer", mend="give one")
     if max_length is not None and model is None and tokenizer is None:

@@ -111,8 +111,9 @@ class RunFolder:
         """Raise ConfigError, naming what differs, where the folder holds anything but a beginning
         of the same."""
         saved = self.path / "config.toml"
-        if saved.exists():
-            before = validate(FinetuneConfig, read_toml(saved), saved)
+        tables = read_toml(saved) if saved.exists() else {}
+        if "task" in tables:
+            before = validate(FinetuneConfig, tables, saved)
             odd = differences(before.model_dump(), config.model_dump())
             for key in _GROWING:
                 was, now = getattr(before, key), getattr(config, key)

@@ -39,6 +39,8 @@ def list_phrases(
     """
     for path in (Path(out), Path(entities or out)):
         require_place(path, ConfigError)
+    if entities is not None and Path(entities).resolve() == Path(out).resolve():
+        raise ConfigError("two lists in one file", where=entities, mend="name another for one")
     opened = Corpus.open(corpus)
     with Bar("finding phrases", 1.0) as bar:
         found = find_phrases(

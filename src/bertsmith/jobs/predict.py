@@ -113,8 +113,11 @@ def predict_file(
     """Label the texts of `file` ("-" for standard input), a JSON line each in their order.
 
     The lines go to `out`, which appears when it is whole, or to standard output. Raises
-    ModelError, and DataError, also where there is no text.
+    ModelError, DataError, also where there is no text, and ConfigError, before anything is
+    computed, where `out` could not be written, or is `file`.
     """
+    if out is not None:
+        require_place(Path(out), ConfigError, but=[file])
     source = read_model(model)
     predictor = Predictor.load(source, device=device)
     path = None if str(file) == STDIN else Path(file)
@@ -158,10 +161,10 @@ def evaluate_file(
     """Scores of a fine-tuned model on a labelled file, written to `out` where it is given.
 
     Raises DataError where there are no rows, and where a label is unknown to the model,
-    naming it and its lines; ConfigError where `out` could not be written.
+    naming it and its lines; ConfigError where `out` could not be written, or is `file`.
     """
     if out is not None:
-        require_place(Path(out), ConfigError)
+        require_place(Path(out), ConfigError, but=[file])
     source = read_model(model)
     predictor = Predictor.load(source, device=device)
     task, labels = predictor.task, predictor.labels

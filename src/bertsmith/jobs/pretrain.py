@@ -31,7 +31,7 @@ from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.export.huggingface import architecture_of, networks_of, save_model
 from bertsmith.export.model_card import model_card
 from bertsmith.files import alone_in
-from bertsmith.jobs.budget import settle
+from bertsmith.jobs.budget import require_run, settle
 from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.samples import Sample
 from bertsmith.jobs.setup import Setup, begin, prepare
@@ -109,8 +109,9 @@ def pretrain(
 
     `samples` are filled in at each evaluation; without any, the config's, or else some found
     in the held-out text. Under torchrun all processes train together, and the first of them
-    reads and writes `out`. Raises ConfigError where `out` holds another run, or this one is under
-    way there, TrainingError where a loss is not finite, or a GPU's memory too small.
+    reads and writes `out`. Raises ConfigError where `out` holds another run or anything else, or
+    this one is under way there, TrainingError where a loss is not finite, or a GPU's memory too
+    small.
     """
     keep_freed_memory()
     out = Path(out)
@@ -118,6 +119,7 @@ def pretrain(
         setup = prepare(config, corpus, group)
         samples = samples or setup.samples()
         if group.leads:
+            require_run(out)
             out.mkdir(parents=True, exist_ok=True)
             kept.enter_context(alone_in(out, ConfigError))
         with _memory_of(setup):

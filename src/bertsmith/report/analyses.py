@@ -59,11 +59,16 @@ INSTRUMENTS = {
 
 
 def require_folder(folder: str | Path) -> None:
-    """Raise ConfigError, before the work, where `folder` cannot hold what an instrument finds."""
+    """Raise ConfigError, before the work, where `folder` cannot hold what an instrument finds, or
+    has a page of something else, such as a run's."""
     path = Path(folder)
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise ConfigError(f"{nearest} is no folder", where="out", mend="name another folder")
+    names = {f"{name}{kind}" for name in INSTRUMENTS for kind in (".json", ".tsv", ".png", ".svg")}
+    if (path / PAGE).exists() and not any((path / name).exists() for name in names):
+        what = f"has another {PAGE}, which would be replaced"
+        raise ConfigError(what, where=path, mend="give another folder")
 
 
 def write_analysis(

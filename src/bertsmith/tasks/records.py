@@ -95,7 +95,9 @@ def _require_file(path: Path) -> None:
         inside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, inside, n=1)
         mend = f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path"
-        what = "a folder, not a file" if path.is_dir() else "no such file"
+        what = "no such file"
+        if path.is_dir():
+            what, mend = "a folder, not a file", "name a file in it"
         raise DataError(what, where=path, mend=mend)
 
 

@@ -9,6 +9,7 @@ Nothing is held but one document, and one of a text file that is longer than MAX
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -72,9 +73,11 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: set[Path] = set()
     for given in paths:
+        if not str(given):
+            raise ConfigError("an empty name", where="text", mend="give a file or a folder")
         path = Path(given)
         if path.is_dir():
-            inside = [p for p in path.rglob("*") if p.is_file() and text_suffix(p) in SUFFIXES]
+            inside = [p for p in _files_in(path) if p.is_file() and text_suffix(p) in SUFFIXES]
             if not inside:
                 kinds = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
                 raise DataError(
@@ -97,6 +100,16 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
     if not found:
         raise ConfigError("no text was named", mend="give at least one file or folder")
     return sorted(found)
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """All files under `folder`. Raises OSError for a folder that may not be read."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in names)
 
 
 def _matches(pattern: Path) -> list[Path]:

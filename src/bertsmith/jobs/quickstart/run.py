@@ -23,7 +23,7 @@ from bertsmith.analysis.similarity import Similarity, occurs, similarity
 from bertsmith.config import RunConfig, resolve
 from bertsmith.errors import ConfigError, TokenizerError
 from bertsmith.export.huggingface import load_encoder, load_tokenizer
-from bertsmith.files import write_text_atomically
+from bertsmith.files import is_free, write_text_atomically
 from bertsmith.jobs.pretrain import PretrainResult, pretrain
 from bertsmith.jobs.quickstart.page import write_page
 from bertsmith.jobs.quickstart.proof import INITS, Fit, learning_curves, scores_of
@@ -107,9 +107,16 @@ def quickstart(
 
 
 def _is_begun(out: Path, asked: dict[str, Any]) -> bool:
-    """Whether `out` holds the text that is asked for; ConfigError where it is another."""
-    path = out / ASKED
+    """Whether `out` holds the text that is asked for; ConfigError where it is another, or `out`
+    holds anything else, such as a tokenizer that would be taken for the quickstart's."""
+    path, text = out / ASKED, out / "text"
     if not path.exists():
+        rest = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+        stopped = rest == {"text"} and (is_free(text) or (text / "pretraining.jsonl").is_file())
+        if not (is_free(out) or stopped):
+            raise ConfigError(
+                "is there already, and is no quickstart", where=out, mend="give another --out"
+            )
         return False
     begun = json.loads(path.read_text("utf-8"))
     if begun != asked:
