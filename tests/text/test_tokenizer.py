@@ -334,6 +334,14 @@ def test_a_vocabulary_with_gaps_keeps_all_its_tokens_apart(tmp_path: Path) -> No
     assert encoded.lengths.tolist() == [4, 2]
 
 
+def test_a_vocabulary_written_on_windows(tmp_path: Path) -> None:
+    entries = ["\ufeff[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", ""]
+    (tmp_path / "vocab.txt").write_bytes("\r\n".join(entries).encode())
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.pad_id == 0
+    assert tokenizer.encode("cats").tokens == ["[CLS]", "cat", "##s", "[SEP]"]
+
+
 def test_an_albert_s_tokenizer_is_known_by_its_names(tmp_path: Path) -> None:
     """As transformers makes it, with the roles written nowhere but in the vocabulary."""
     transformers = pytest.importorskip("transformers")

@@ -111,7 +111,7 @@ def class_config(description: dict[str, Any]) -> dict[str, Any]:
 def _bert_backend(path: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     """A BERT's tokenizer out of its vocab.txt, one token a line in the order of ids."""
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
         raise TokenizerError("not UTF-8", where=path, mend="fetch it again") from None
     # Not splitlines: bert-base-chinese has a line separator (U+2028) among its tokens.
