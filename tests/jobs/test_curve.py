@@ -161,8 +161,12 @@ def test_what_is_no_such_run_is_refused(
         (changed / name).write_bytes((done.folder / name).read_bytes())
     odd = config.replace(str(inputs / "train.tsv"), str(tmp_path / "other.tsv"))
     (changed / "config.toml").write_text(odd)
+    pretrained = tmp_path / "pretrained"
+    pretrained.mkdir()
+    (pretrained / "config.toml").write_text('recipe = "bert"\n')
     for folder, expected in (
         (tmp_path / "none", "is no fine-tuning; give the folder"),
+        (pretrained, "is no fine-tuning; give the folder"),
         (alone, "has no runs from random weights"),
         (copied, "is not finished; give the finetune command again"),
         (changed, "other.tsv has changed since"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 
 from bertsmith.analysis.sentences import sentence_vectors, whitening
 from bertsmith.cli.main import main, run
@@ -180,6 +182,21 @@ def test_a_changed_file_is_not_searched(model: Path, tmp_path: Path) -> None:
     texts.write_text("a dull story\na good film\n")  # as many as before
     with pytest.raises(DataError, match="has changed since; embed it again"):
         search(tmp_path / "x.npy", ["a good film"], top=1)
+
+
+def test_another_model_of_the_same_size_is_not_asked(model: Path, tmp_path: Path) -> None:
+    """Its cosines to these vectors would mean nothing."""
+    texts, other = tmp_path / "texts.txt", tmp_path / "other"
+    texts.write_text("a good film\na dull story\n")
+    embed_file(model, texts, tmp_path / "x.npy", in_fp32())
+    copytree(model, other)
+    assert search(tmp_path / "x.npy", ["a good film"], model=other)[0][0].row == 1
+    weights = load_file(other / "model.safetensors")
+    save_file({name: 2.0 * tensor for name, tensor in weights.items()}, other / "model.safetensors")
+    with pytest.raises(DataError, match="other: has other weights than the model that made"):
+        search(tmp_path / "x.npy", ["a good film"], model=other)
+    with pytest.raises(DataError, match=r"texts\.txt: is no \.npy"):
+        search(texts, ["a good film"])
 
 
 def test_killed_between_vectors_and_how_they_were_made_nothing_is_searched(

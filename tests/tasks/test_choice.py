@@ -59,6 +59,8 @@ def test_swag_mctest_and_json_lines(tmp_path: Path) -> None:
     assert guess(packed) is TASK
     (tmp_path / "m.ans").unlink()
     assert len(read(tmp_path / "m.tsv", labelled=False)) == 4
+    with pytest.raises(DataError, match=r"m\.tsv: no m\.ans beside it"):
+        read(tmp_path / "m.tsv")
 
 
 @pytest.mark.parametrize(

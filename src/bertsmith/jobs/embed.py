@@ -26,6 +26,7 @@ from bertsmith.export.sentences import (
     require_savable,
     save_sentence_encoder,
 )
+from bertsmith.export.weights import WEIGHTS
 from bertsmith.files import require_place, write_atomically, write_text_atomically
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.packed import pack_linears
@@ -108,6 +109,10 @@ class Embedder:
             normalise=self.normalise,
         )
 
+    def weights_sha256(self) -> str:
+        """Which model this is, wherever its folder."""
+        return file_sha256(self.folder.source.path / WEIGHTS)
+
     def embed(self, texts: Iterable[str], bar: Bar | None = None) -> SentenceVectors:
         """A vector for each of `texts`."""
         found = self._unfinished(texts, bar)
@@ -186,6 +191,7 @@ def embed_file(
         embedder.save(save)
     how = {
         "model": str(Path(model).resolve()),
+        "model_sha256": embedder.weights_sha256(),
         "file": str(Path(file).resolve()),
         "file_sha256": checksum,
         "columns": asdict(columns),

@@ -42,7 +42,7 @@ def search(
 
     Exact: every vector is compared. `model` stands in for the folder that made the vectors, where
     that has moved. Raises DataError where vectors, their .json or the texts' file are missing, or
-    do not fit each other: a text may have changed since.
+    do not fit each other: a text may have changed since, or the model have been trained again.
     """
     path = Path(vectors)
     how = _read_how(path)
@@ -60,6 +60,12 @@ def search(
     if how.get("file_sha256") not in (None, file_sha256(Path(how["file"]))):
         raise DataError("has changed since", where=how["file"], mend="embed it again")
     embedder = Embedder.load(model or how["model"], options)
+    if how.get("model_sha256") not in (None, embedder.weights_sha256()):
+        raise DataError(
+            "has other weights than the model that made the vectors",
+            where=model or how["model"],
+            mend="give that one as --model, or embed the texts again",
+        )
     if options.whiten:
         embedder = replace(
             embedder, projections=(*embedder.projections, _read_whitening(whitening_beside(path)))
@@ -100,6 +106,8 @@ def _read_how(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if not path.is_file():
         raise DataError("no such file", where=path, mend="make it with bertsmith embed")
+    if path.suffix != ".npy":
+        raise DataError("is no .npy", where=path, mend="give what bertsmith embed made of it")
     try:
         how: dict[str, Any] = json.loads(beside.read_text("utf-8"))
         EmbedOptions(**how["options"]), Columns(**how["columns"]), how["file"], how["model"]

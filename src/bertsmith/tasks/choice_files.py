@@ -103,6 +103,12 @@ def answers_file(path: Path) -> Path:
 
 def _of_mctest(path: Path, labelled: bool) -> Iterator[Choice]:
     beside = answers_file(path)
+    if labelled and not beside.is_file():
+        raise DataError(
+            f"no {beside.name} beside it, where MCTest's answers stand",
+            where=path,
+            mend="put it there, or give questions as a .jsonl",
+        )
     answers = open_lines(beside) if labelled else iter(())
     count = 0
     for line, text in open_lines(path):

@@ -91,11 +91,12 @@ def analyze_curve(
 
 def _read(run: Path) -> tuple[FinetuneConfig, Scores]:
     path = run / "config.toml"
-    if not path.is_file():
+    tables = read_toml(path) if path.is_file() else {}
+    if "task" not in tables:  # as in a run of pre-training
         raise DataError(
             "is no fine-tuning", where=run, mend="give the folder that bertsmith finetune left"
         )
-    config = validate(FinetuneConfig, read_toml(path), path)
+    config = validate(FinetuneConfig, tables, path)
     if not config.from_scratch:
         raise DataError(
             "has no runs from random weights",
