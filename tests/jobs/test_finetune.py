@@ -615,6 +615,7 @@ def test_a_careful_seed_goes_on_to_the_bit_with_its_best_weights(
     first, scratch = whole.scores["runs"]
     assert first["epoch"] == len(first["history"]) - 2 or len(first["history"]) == 12
     assert scratch["history"] != first["history"]
+    assert "At most 12 epochs, 16 texts a step" in (whole.folder / "README.md").read_text("utf-8")
     stop_at = 10 * first["epoch"] + 3
 
     keep = watch.Watch.keep

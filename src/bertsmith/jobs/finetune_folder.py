@@ -294,6 +294,7 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
     labels = f", {len(config.labels)} labels" if len(config.labels) > 1 else ""
     protocol, unit, drawn = config.protocol, task.unit, task.drawn or task.unit
     caveats = [*protocol.caveats(), *task.caveats(scores["runs"][0])]
+    epochs = f"{'At most ' if protocol.patience else ''}{protocol.epochs} epochs"
     return f"""# Fine-tuned {task.product}
 
 {scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
@@ -303,7 +304,7 @@ would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in caveats)}
 
 {markdown_table(columns, rows)}
 
-{protocol.epochs} epochs, {protocol.batch_size} {unit} a step, peak rate {protocol.lr:g}, at most
+{epochs}, {protocol.batch_size} {unit} a step, peak rate {protocol.lr:g}, at most
 {protocol.max_length} tokens in each.
 
 - `model/` the best seed's model by {chosen_by}, in the Hugging Face format
