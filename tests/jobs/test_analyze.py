@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bertsmith.cli.main import run
-from bertsmith.errors import ConfigError, DataError
+from bertsmith.errors import ConfigError, DataError, ModelError
 from bertsmith.jobs.analyses.alignment import analyze_alignment
 from bertsmith.jobs.analyses.anisotropy import analyze_anisotropy
 from bertsmith.jobs.analyses.attention import analyze_attention
@@ -23,7 +23,7 @@ from bertsmith.jobs.analyses.language import analyze_language
 from bertsmith.jobs.analyses.layers import analyze_layers
 from bertsmith.jobs.analyses.similarity import CONTEXTS, SETS, analyze_similarity
 from bertsmith.report import similarity as shown
-from jobs.tiny import save_tiny_model
+from jobs.tiny import POST, save_tiny_model
 
 TEXT = ["the film was dull", "a film of two friends", "their dog was in the film", "a good film"]
 
@@ -223,6 +223,17 @@ def test_a_json_that_no_instrument_wrote_is_named(
     (tmp_path / "similarity.json").write_text(content)
     with pytest.raises(DataError, match=r"similarity\.json: is not what an analysis wrote"):
         analyze_fill(model, tmp_path, texts=["a [MASK]"])
+
+
+def test_what_reads_from_left_to_right_is_asked_for_no_gap(tmp_path: Path) -> None:
+    causal = save_tiny_model(tmp_path / "causal", POST.model_copy(update={"causal": True}))
+    expected = "it reads from left to right; use another model"
+    with pytest.raises(ModelError, match=expected):
+        analyze_fill(causal, tmp_path / "out", sentences=TEXT)
+    (tmp_path / "a.dict").write_text("film story\n")
+    texts = {"source_texts": ["no text"], "target_texts": ["no text"]}
+    with pytest.raises(ModelError, match=expected):
+        analyze_language(causal, tmp_path / "out", dictionary=tmp_path / "a.dict", **texts)
 
 
 @pytest.mark.parametrize("place", ["file", "file/out"])

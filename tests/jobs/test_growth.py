@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from bertsmith.cli.main import run as command
-from bertsmith.errors import DataError
+from bertsmith.errors import DataError, ModelError
 from bertsmith.jobs.analyses import growth
 from bertsmith.jobs.analyses.growth import analyze_growth
 from bertsmith.jobs.pretrain import pretrain
 from bertsmith.report.growth import PANELS, figure, rows, sections
+from jobs.tiny import POST, save_tiny_model
 from recipes.toy import SUBJECTS, config, make_corpus
 
 MODELS = 3
@@ -124,6 +125,17 @@ def test_a_file_that_is_not_there_is_told_before_any_work(run: Path, tmp_path: P
     missing = tmp_path / "no.conllu"
     with pytest.raises(DataError, match=r"no\.conllu: no such file"):
         analyze_growth(run, tmp_path / "out", pos=(Path(__file__), missing))
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_fill_no_masks_are_told_of_before_any_work(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    causal = POST.model_copy(update={"causal": True})
+    save_tiny_model(tmp_path / "run" / "models" / "tokens-1" / "model", causal)
+    (tmp_path / "run" / "log.jsonl").write_text('{"kind": "run", "recipe": "left_to_right"}\n')
+    with pytest.raises(ModelError, match="it reads from left to right; use another model"):
+        analyze_growth(tmp_path / "run", tmp_path / "out", cola=asked["cola"])
     assert not (tmp_path / "out").exists()
 
 

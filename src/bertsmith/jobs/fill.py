@@ -12,6 +12,7 @@ from bertsmith.data.pack import collate
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import DataError
 from bertsmith.export.huggingface import (
+    ModelFolder,
     load_encoder_decoder,
     load_masked_lm,
     load_tokenizer,
@@ -44,10 +45,19 @@ def fill(
     if folder.has("decoder"):
         network = load_encoder_decoder(folder).to(hardware.device, hardware.dtype)
         return fill_spans(network, tokenizer, text, top)
+    masked_lm = load_filler(folder).to(hardware.device, hardware.dtype)
+    return fill_mask(masked_lm, tokenizer, text, top)
+
+
+def load_filler(model: str | Path | ModelFolder) -> MaskedLM:
+    """The masked LM of a folder, in evaluation mode.
+
+    Raises ModelError where it has none, or one that knows nothing of what stands after a mask.
+    """
+    folder = model if isinstance(model, ModelFolder) else read_model(model)
     if folder.config.causal:
         raise folder.lacks("way to fill a mask", "it reads from left to right; use another model")
-    masked_lm = load_masked_lm(folder).to(hardware.device, hardware.dtype)
-    return fill_mask(masked_lm, tokenizer, text, top)
+    return load_masked_lm(folder)
 
 
 @torch.no_grad()

@@ -11,8 +11,8 @@ import numpy as np
 from bertsmith.analysis.masked import Likelihoods, judge, likelihoods
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.export.huggingface import load_masked_lm, load_tokenizer
-from bertsmith.jobs.fill import fill_mask
+from bertsmith.export.huggingface import load_tokenizer
+from bertsmith.jobs.fill import fill_mask, load_filler
 from bertsmith.jobs.progress import Bar
 from bertsmith.report.analyses import require_folder, write_analysis
 from bertsmith.tasks.records import open_lines, table_kind
@@ -38,7 +38,7 @@ def analyze_fill(
 
     `pairs` is a table with the columns right and wrong; `cola` a folder with CoLA's official
     files, whose neighbouring sentences of one source, one acceptable and one not, that share half
-    of their words are taken for pairs. Raises ModelError for a model without a masked-LM head,
+    of their words are taken for pairs. Raises ModelError for a model that fills no masks,
     ConfigError where there is nothing to do, DataError.
     """
     require_folder(out)
@@ -49,7 +49,7 @@ def analyze_fill(
         )
     if pairs and cola:
         raise ConfigError("pairs of two kinds", where="--pairs", mend="leave out --cola")
-    network = load_masked_lm(model).to(choose_hardware("auto", "float32").device)
+    network = load_filler(model).to(choose_hardware("auto", "float32").device)
     tokenizer = load_tokenizer(model)
     read = _read_pairs(Path(pairs)) if pairs else list(_cola_pairs(Path(cola))) if cola else []
     right, wrong = ([pair[side] for pair in read] for side in (0, 1))

@@ -25,6 +25,7 @@ from bertsmith.jobs.analyses.attention import PRONOUNS, analyze_attention
 from bertsmith.jobs.analyses.fill import COLA_FILES, analyze_fill
 from bertsmith.jobs.analyses.layers import analyze_layers
 from bertsmith.jobs.analyses.similarity import analyze_similarity
+from bertsmith.jobs.fill import load_filler
 from bertsmith.jobs.pretrain import MODELS
 from bertsmith.report import growth as shown
 from bertsmith.report.analyses import require_folder, write_analysis
@@ -98,8 +99,8 @@ def analyze_growth(
     `run` is what `pretrain` left with `log.models`. Asked are the senses of words and the heads
     (`sentences`, a table of word, sentence and sense; None: the English ones that come with this,
     and pronouns); a probe for tags, learnt and tried on `pos`; likeness of sentences on `pairs`;
-    grammar on the files of `cola`. Raises DataError where `run` kept no models, and what the
-    instruments raise.
+    grammar on the files of `cola`. Raises DataError where `run` kept no models, ModelError
+    where they fill no masks and `cola` is asked for, and what the instruments raise.
     """
     require_folder(out)
     run, out = Path(run), Path(out)
@@ -121,6 +122,8 @@ def analyze_growth(
             if not path.is_file():  # found out before, not after a minute
                 raise DataError("no such file", where=path, mend="check the path")
         content[asked] = [file_sha256(path) for path in paths]
+    if cola is not None:
+        load_filler(kept[0])  # likewise
     models = []
     for model in kept:
         name = model.parent.name

@@ -30,8 +30,9 @@ from bertsmith.analysis.occurrences import (
 )
 from bertsmith.engine.precision import choose_hardware
 from bertsmith.errors import DataError
-from bertsmith.export.huggingface import load_masked_lm, load_tokenizer
+from bertsmith.export.huggingface import load_tokenizer
 from bertsmith.jobs.analyses.bilingual_text import read_sentences, require_texts
+from bertsmith.jobs.fill import load_filler
 from bertsmith.jobs.progress import Bar
 from bertsmith.nn.encoder import Encoder
 from bertsmith.nn.models import MaskedLM
@@ -66,13 +67,13 @@ def analyze_language(
     """Tokens of the source language turned into the target's; see `analysis.language`.
 
     In each layer one of `factors` is chosen on half of `sentences`, by hits of the dictionary, and
-    measured on the other half. Returns the page's path. Raises ModelError for a model without a
-    masked-LM head, DataError where the dictionary does not go with the texts, ConfigError.
+    measured on the other half. Returns the page's path. Raises ModelError for a model that fills no
+    masks, DataError where the dictionary does not go with the texts, ConfigError.
     """
     require_folder(out)
     require_texts(source_texts, target_texts)
     pairs = read_dictionary(dictionary)
-    network = load_masked_lm(model).to(choose_hardware("auto", "float32").device)
+    network = load_filler(model).to(choose_hardware("auto", "float32").device)
     tokenizer, limit = load_tokenizer(model), network.encoder.config.max_position_embeddings
     source, target = (
         [s for s in tokenize(tokenizer, read_sentences(texts), limit) if len(s.ids)]
