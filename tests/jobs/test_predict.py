@@ -123,6 +123,21 @@ def learnt_from(model: Path, folder: Path, **columns: str | None) -> Path:
     return folder
 
 
+def test_a_gpu_without_memory_is_told_of_in_one_line(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tsv").write_text("text\tlabel\nthe good film\tglad\n")
+
+    def short(*_: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(job, "outputs_of", short)
+    for use in (predict_file, evaluate_file):
+        with pytest.raises(ConfigError, match=r"^device: the GPU has no memory .* --device cpu$"):
+            use(model, tmp_path / "a.tsv", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_model_of_pairs_takes_its_columns_and_no_single_texts(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 
 from bertsmith.engine.memory import keep_freed_memory
 from bertsmith.engine.precision import choose_hardware
@@ -101,6 +102,20 @@ class PredictResult:
     """What they are, in words."""
 
 
+@contextmanager
+def _short_of_memory() -> Iterator[None]:
+    """Where a GPU is, say how to mend it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(
+            "the GPU has no memory for the model and its texts",
+            where="device",
+            mend="free some, or give --device cpu",
+        ) from None
+
+
+@_short_of_memory()
 def predict_file(
     model: str | Path,
     file: str | Path,
@@ -150,6 +165,7 @@ def _columns(source: ModelFolder) -> Columns:
     return Columns(text, pair, label)
 
 
+@_short_of_memory()
 def evaluate_file(
     model: str | Path,
     file: str | Path,

@@ -202,13 +202,13 @@ def find_columns(
         pair=None if pair is None else _known(pair, names, name),
         label=None if label is None else _known(label, names, name),
     )
-    for one, first, other, second, mend in (
+    for one, left, other, right, mend in (
         ("text", found.text, "pair", found.pair, "name the other one with --text-column"),
         ("text", found.text, "label", found.label, "name the other one with --text-column"),
         ("pair", found.pair, "label", found.label, "name the texts with --text- and --pair-column"),
     ):
-        if first is not None and first == second:
-            raise DataError(f"column {first!r} is the {one} and the {other}", where=name, mend=mend)
+        if left is not None and left == right:
+            raise DataError(f"column {left!r} is the {one} and the {other}", where=name, mend=mend)
     return found
 
 
