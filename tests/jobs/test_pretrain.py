@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bertsmith import recipes
 from bertsmith.cli import main
-from bertsmith.config import RunConfig
+from bertsmith.config import RunConfig, resolve
 from bertsmith.data.loader import Cursor
 from bertsmith.engine import checkpoint
 from bertsmith.engine.train import Length, State, Step
@@ -455,6 +455,22 @@ def test_a_dry_run_says_what_would_happen(corpus: Corpus) -> None:
     said = describe(prepare(config("bert"), corpus))
     assert said["budget"] == "12 steps"
     assert "segments" in said["an epoch"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "model", "reason"),
+    [
+        ("left_to_right", {"causal": False}, r"model\.causal: .* asks for the next token"),
+        ("t5", {"num_decoder_layers": 0}, r"model\.num_decoder_layers: .* trains a decoder"),
+        ("bert", {"num_decoder_layers": 2}, r"model\.num_decoder_layers: .* trains no decoder"),
+    ],
+)
+def test_a_network_that_is_not_the_recipe_s_is_refused(
+    recipe: str, model: dict[str, object], reason: str, corpus: Corpus
+) -> None:
+    """The next token would be seen, a decoder would not look at the text, or not be there."""
+    with pytest.raises(ConfigError, match=reason):
+        prepare(resolve(config(recipe), {"model": model}), corpus)
 
 
 def test_unknown_recipes_and_files_are_named(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from bertsmith.config import EVAL_SHARE, DataConfig, Masking, RunConfig, resolve
+from bertsmith.config import EVAL_SHARE, DataConfig, Masking, ModelConfig, RunConfig, resolve
 from bertsmith.data import rng
 from bertsmith.data.examples import CorpusSource
 from bertsmith.data.loader import Cursor, Loader, Phases
@@ -173,6 +173,7 @@ def prepare(config: RunConfig, corpus: Corpus, group: Group = ALONE) -> Setup:
     digests = " ".join(f"{name} {lexicons[name].sha256}" for name in sorted(lexicons))
     config = resolve(config, {"data": {"lexicon": digests}})
     recipe = find(config.recipe)
+    _check_network(config.model, recipe.config)
     vocabulary = Vocabulary.of(tokenizer, corpus.unigram_counts(), lexicons)
     ranges, heldout = split_documents(corpus, config.data.heldout_share)
 
@@ -250,6 +251,25 @@ def read_lexicons(data: DataConfig, tokenizer: Tokenizer) -> dict[Masking, Lexic
             )
         lexicons[masking] = Lexicon.load(path, tokenizer)
     return lexicons
+
+
+def _check_network(model: ModelConfig, recipe: RunConfig) -> None:
+    """ConfigError where `model` sees what the recipe asks it for, or has not the recipe's parts."""
+    if recipe.model.causal and not model.causal:
+        raise ConfigError(
+            f"the recipe {recipe.recipe!r} asks for the next token, which a network that reads "
+            "both ways sees",
+            where="model.causal",
+            mend="leave it out, or choose another recipe",
+        )
+    wanted = recipe.model.num_decoder_layers > 0
+    if wanted != (model.num_decoder_layers > 0):
+        raise ConfigError(
+            f"the recipe {recipe.recipe!r} trains {'a' if wanted else 'no'} decoder, and here are "
+            f"{model.num_decoder_layers} layers of one",
+            where="model.num_decoder_layers",
+            mend="set it to 1 or more" if wanted else "leave it out",
+        )
 
 
 def _check_padding(config: RunConfig, tokenizer: Tokenizer) -> None:
