@@ -51,6 +51,17 @@ def test_analyses_replace_no_report_of_a_run(tmp_path: Path) -> None:
         bertsmith(*fill, "--out", tmp_path)
 
 
+def test_special_tokens_that_want_more_than_their_flag_say_which_recipe_has_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.txt").write_text("A text.")
+    given = ("--text", tmp_path / "a.txt", "--vocab-size", 300, "--out", tmp_path / "tokenizer")
+    for name in ("roberta", "t5"):
+        kind = "bpe" if name == "roberta" else "wordpiece"
+        with pytest.raises(BertsmithError, match=f"--recipe {name} has all of it"):
+            bertsmith("tokenizer", "train", *given, "--kind", kind, "--special-tokens", name)
+
+
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_what_is_read_is_not_replaced(verb: str, tmp_path: Path) -> None:
     table = tmp_path / "dev.tsv"

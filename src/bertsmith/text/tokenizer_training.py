@@ -127,11 +127,13 @@ def _check_choices(
     if special_tokens == "roberta" and (kind != "bpe" or normalises):
         raise ConfigError(
             "RoBERTa's special tokens go with byte-level BPE of text as it is",
-            mend="choose kind bpe, without lower-casing, accent stripping or isolated Chinese",
+            mend="choose kind bpe, without lower-casing, accent stripping or isolated Chinese; on the "
+            "command line --recipe roberta has all of it",
         )
     if special_tokens == "t5" and kind != "unigram":
         raise ConfigError(
-            "T5's special tokens go with a unigram vocabulary", mend="choose kind unigram"
+            "T5's special tokens go with a unigram vocabulary",
+            mend="choose kind unigram; on the command line --recipe t5 has all of it",
         )
 
 
