@@ -127,8 +127,8 @@ def _check_choices(
     if special_tokens == "roberta" and (kind != "bpe" or normalises):
         raise ConfigError(
             "RoBERTa's special tokens go with byte-level BPE of text as it is",
-            mend="choose kind bpe, without lower-casing, accent stripping or isolated Chinese; on the "
-            "command line --recipe roberta has all of it",
+            mend="choose kind bpe, without lower-casing, accent stripping or isolated Chinese; on "
+            "the command line --recipe roberta has all of it",
         )
     if special_tokens == "t5" and kind != "unigram":
         raise ConfigError(
