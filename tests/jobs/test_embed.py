@@ -140,6 +140,17 @@ def test_whitened_vectors_have_no_mean_and_covariance_one() -> None:
         whitening(vectors[:6])
 
 
+def test_rounding_is_not_whitened() -> None:
+    """Vectors that vary little beside their length, in one direction by their rounding alone."""
+    generator = np.random.default_rng(0)
+    spreads = np.array([0, 1e-2, 1e-3, 1e-4])
+    vectors = (8 + generator.standard_normal((500, 4)) * spreads).astype(np.float32)
+    vectors[::2, 0] += np.float32(1e-6)
+    white = whitening(vectors)(vectors).astype(np.float64)
+    assert white.shape == (500, 3)
+    np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(3), atol=0.02)
+
+
 def test_a_file_is_embedded_searched_and_saved(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,8 @@ BLOCK_TEXTS = 16_384
 BATCH_TOKENS = 8192
 SMALLEST_VARIANCE = 1e-9
 """As a share of the largest; directions with less have nothing to be divided by."""
+ROUNDINGS = 10
+"""Of the largest number, in fp32: what varies by less is mostly rounding."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def whitening(vectors_ND: Float32Array, dimensions: int | None = None) -> Projec
     mean_D = vectors_ND.mean(axis=0, dtype=np.float64)
     centred_ND = vectors_ND - mean_D
     _, variances, directions = np.linalg.svd(centred_ND.T @ centred_ND / count, hermitian=True)
-    rank = int((variances > SMALLEST_VARIANCE * variances[0]).sum())
+    rounding = ROUNDINGS * np.finfo(np.float32).eps * np.abs(vectors_ND).max(initial=0.0)
+    least = max(SMALLEST_VARIANCE * variances[0], rounding**2)
+    rank = int((variances > least).sum())
     wanted = dimensions or rank
     if wanted > rank or count <= min(dimensions or size, size):
         raise DataError(
