@@ -22,15 +22,18 @@ from bertsmith.files import alone_in
 from bertsmith.jobs import finetune_folder, watch
 from bertsmith.jobs.finetune import FinetuneResult, finetune
 from bertsmith.jobs.finetune_folder import FinetuneConfig, RunFolder, RunKey
+from bertsmith.jobs.finetune_plan import Plan, make_plan
 from bertsmith.jobs.glue import glue
 from bertsmith.jobs.grid_search import search_grid
 from bertsmith.jobs.predict import Predictor, evaluate_file
 from bertsmith.jobs.trainer import fit_classifier
 from bertsmith.report.scores import read_scores
 from bertsmith.schema import read_toml, validate
+from bertsmith.tasks.classify import TASK
 from bertsmith.tasks.fit import Progress
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.tables import open_table
+from bertsmith.tasks.thresholds import hold_out
 
 from .tiny import ALBERT, ELECTRA, POST, PRE, save_tiny_model, write_table
 
@@ -598,6 +601,26 @@ def test_a_threshold_goes_with_the_model(inputs: Path, tmp_path: Path, share: fl
     assert f"chosen on {cut['on']}; transformers does not know of it" in words
     page = (tuned.folder / "report.html").read_text("utf-8")
     assert all(said in page for said in (f"{value:.3f}", "Worst mistakes", cut["on"]))
+
+
+def test_what_is_held_out_is_neither_weighed_nor_all_of_a_class(
+    inputs: Path, tmp_path: Path
+) -> None:
+    def planned(rare: set[int]) -> Plan:
+        path = tmp_path / "train.tsv"
+        rows = [f"the film\t{'yes' if row in rare else 'no'}\n" for row in range(20)]
+        path.write_text("text\tlabel\n" + "".join(rows))
+        held = {"threshold": "f1", "threshold_share": 0.2, "class_weights": "balanced"}
+        table = TASK.read(path)
+        return make_plan(TASK, table, table, inputs / "post", **held)
+
+    learnt, held = hold_out(20, 0.2)
+    plan = planned({held[0], *learnt[:2]})
+    assert plan.task.class_weights == pytest.approx([16 / (2 * 14), 16 / (2 * 2)])
+    with pytest.raises(ConfigError, match="all of the 16 texts that are left have the same label"):
+        planned(set(held[:2]))
+    with pytest.raises(ConfigError, match="the 4 texts that are held out have the same label"):
+        planned(set(learnt[:2]))
 
 
 CAREFUL = {

@@ -117,7 +117,11 @@ def make_plan(
         source = with_new_rows(source, tokenizer.vocab_size)
     hardware = choose_hardware(device, precision)
     chosen = choose_protocol(source.config, len(train.rows), task.usual, **protocol)
-    task = task.for_protocol(chosen, labels, truths["train"])
+    learnt, held = hold_out(len(train.rows), chosen.threshold_share)
+    task = task.for_protocol(chosen, labels, [truths["train"][place] for place in learnt])
+    if held:
+        _require_different(truths["train"], held, f"{task.unit} that are held out", "raise it")
+        _require_different(truths["train"], learnt, f"{task.unit} that are left", "lower it")
     config = FinetuneConfig(
         task=task.name,
         train=str(train.path),
@@ -141,16 +145,14 @@ def make_plan(
         ),
         protocol=chosen,
     )
-    learnt, held = hold_out(len(train.rows), chosen.threshold_share)
-    _require_different(truths["train"], held, task.unit)
     return Plan(task, config, source, tokenizer, hardware, tables, truths, learnt, held)
 
 
-def _require_different(truths: Sequence[Any], held: Sequence[int], unit: str) -> None:
-    """Raise ConfigError where nothing can be chosen on the rows that are held out."""
-    if held and len({str(truths[place]) for place in held}) == 1:
+def _require_different(truths: Sequence[Any], places: Sequence[int], what: str, mend: str) -> None:
+    """Raise ConfigError where nothing can be told apart by the rows at `places`."""
+    if len({str(truths[place]) for place in places}) == 1:
         raise ConfigError(
-            f"all of the {len(held)} {unit} that are held out have the same label",
+            f"all of the {len(places)} {what} have the same label",
             where="threshold_share",
-            mend="raise it",
+            mend=mend,
         )
