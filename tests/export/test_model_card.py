@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+import shlex
+
 import pytest
 import yaml
 
@@ -7,6 +10,7 @@ from bertsmith.export.families import FAMILIES, own
 from bertsmith.export.families.base import Kind
 from bertsmith.export.model_card import model_card
 
+QUOTED = """a "bert's" model"""
 TASKS: dict[Kind, tuple[str, str]] = {
     "encoder": ("feature-extraction", "load_encoder"),
     "masked_lm": ("fill-mask", "load_masked_lm"),
@@ -114,3 +118,14 @@ def test_a_card_says_what_its_class_is_for(family: str, kind: Kind, architecture
         )
         assert f"import {loader}, load_tokenizer" in card
         assert ("With transformers:" in card) == (family != own.FAMILY.name)
+
+
+def test_a_name_with_spaces_and_quotes_is_quoted() -> None:
+    card = model_card(QUOTED, architecture="BertForSequenceClassification")
+    shell, own, theirs = (block.split("\n", 1)[1] for block in card.split("```")[1::2])
+    assert shlex.split(shell)[:3] == ["bertsmith", "predict", QUOTED]
+    for code in (own, theirs):
+        strings = [
+            node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)
+        ]
+        assert QUOTED in strings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -226,17 +228,18 @@ def _table(head: str, values: Mapping[str, object] | None) -> str:
 
 def _usage(name: str, use: _Use, published: bool, mask: str) -> str:
     sample = use.sample.format(mask=mask)
+    in_shell, in_python = shlex.quote(name), json.dumps(name, ensure_ascii=False)[1:-1]
     blocks = [
         f"With bertsmith, from the shell and from Python, where `{name}` is this folder:",
-        f"```sh\n{use.command.format(name=name, mask=mask)}\n```",
+        f"```sh\n{use.command.format(name=in_shell, mask=mask)}\n```",
         "```python\n"
         f"from bertsmith.export.huggingface import {use.loader}, load_tokenizer\n\n"
-        f'model = {use.loader}("{name}")\n'
-        f'tokenizer = load_tokenizer("{name}")\n```',
+        f'model = {use.loader}("{in_python}")\n'
+        f'tokenizer = load_tokenizer("{in_python}")\n```',
     ]
     if published:
         blocks += [
             "With transformers:",
-            f"```python\n{use.code.format(task=use.task, name=name, sample=sample)}```",
+            f"```python\n{use.code.format(task=use.task, name=in_python, sample=sample)}```",
         ]
     return "\n\n".join(blocks)

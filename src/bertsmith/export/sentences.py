@@ -13,6 +13,7 @@ Any other step is refused by name: what a folder can say and we cannot do is nev
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -330,6 +331,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _card(name: str) -> str:
+    in_python = json.dumps(name, ensure_ascii=False)
     return f"""---
 # license: to be chosen by whoever publishes this model
 library_name: sentence-transformers
@@ -345,12 +347,12 @@ Sentence vectors, made with bertsmith.
 ## Use
 
 ```sh
-bertsmith embed {name} texts.txt --out texts.npy
+bertsmith embed {shlex.quote(name)} texts.txt --out texts.npy
 ```
 
 ```python
 from sentence_transformers import SentenceTransformer
 
-vectors = SentenceTransformer("{name}").encode(["a text", "another one"])
+vectors = SentenceTransformer({in_python}).encode(["a text", "another one"])
 ```
 """
