@@ -71,6 +71,16 @@ def test_what_is_written(model: Path, sentences: Path, tmp_path: Path) -> None:
     assert "Where heads look" in page.read_text("utf-8")
 
 
+def test_the_map_is_of_the_first_sentence_that_is_short_enough(model: Path, tmp_path: Path) -> None:
+    """Where there is no --text to name another, as in `analyze growth`."""
+    path = tmp_path / "sentences.txt"
+    path.write_text("\n".join(["a " * 70, *TEXT]) + "\n")
+    analyze_attention(model, tmp_path / "out", sentences=path)
+    data = json.loads((tmp_path / "out" / "attention.json").read_text("utf-8"))
+    assert data["sentences"] == len(TEXT) + 1
+    assert [shown["sentence"] for shown in data["maps"]] == TEXT[:1]
+
+
 def test_a_pair_in_one_head(model: Path, sentences: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = {"layers": "2", "heads": "1", "texts": TEXT[:2], "sentences": sentences}

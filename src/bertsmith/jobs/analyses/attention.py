@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,10 @@ def analyze_attention(
 ) -> Path:
     """What heads look at; see `analysis.attention`. Returns the page's path.
 
-    Maps are of `texts`, or of the first of `sentences`; measures are over `sentences`: lines of a
-    .txt, or a table's column of that name; None: the 200 that come with this. `pair` are two words
-    in each of `texts`, `pairs` a table of sentence, from, to and perhaps rival. Raises DataError,
-    ConfigError for a layer or a head that is not there, ModelError.
+    Maps are of `texts`, or of the first of `sentences` that is short enough; measures are over
+    `sentences`: lines of a .txt, or a table's column of that name; None: the 200 that come with
+    this. `pair` are two words in each of `texts`, `pairs` a table of sentence, from, to and perhaps
+    rival. Raises DataError, ConfigError for a layer or a head that is not there, ModelError.
     """
     require_folder(out)
     if pair and (pairs or not texts):
@@ -59,7 +60,8 @@ def analyze_attention(
     tokenizer = load_tokenizer(source)
     path = Path(sentences or SETS / "english.tsv")
     read = _read_sentences(path)
-    drawn = list(texts) or read[:1]
+    fitting = (text for text in read if len(tokenizer.encode(text).ids) <= LONGEST_MAP)
+    drawn = list(texts) or list(islice(fitting, 1)) or read[:1]
     for text in drawn:
         if (count := len(tokenizer.encode(text).ids)) > LONGEST_MAP:
             raise DataError(
