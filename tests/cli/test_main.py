@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bertsmith.cli.finetune import finetune
 from bertsmith.cli.main import VERBS, run
 from bertsmith.cli.reference import render
+from bertsmith.tasks.find import find as find_task
+from bertsmith.tasks.protocol import MIN_STEPS, Protocol
+from bertsmith.tasks.tagging import FEATURES_USUAL
 
 from .commands import bertsmith
 
@@ -51,6 +55,23 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path: Path) -> None:
         assert expected in result.stderr
         assert result.stderr.startswith("bertsmith: error: ")
     assert not Path(missing).exists()
+
+
+@pytest.mark.parametrize("name", sorted(finetune.commands))
+def test_the_defaults_in_a_task_s_help_are_the_task_s(name: str) -> None:
+    usual = find_task(name).usual
+    shown = {option.name: getattr(option, "help", "") for option in finetune.commands[name].params}
+    usually = Protocol()
+    epochs = str(usual.get("epochs", 3))
+    epochs += f", with --features {FEATURES_USUAL['epochs']}" if name == "tag" else ""
+    assert shown["epochs"].endswith(
+        f"[default: {epochs}; more where that is under {MIN_STEPS} steps]"
+    )
+    size = usual.get("batch_size", usually.batch_size)
+    assert shown["batch_size"].endswith(f"[default: {size}]")
+    longest = usual.get("max_length", usually.max_length)
+    if name != "symbols":  # as long as they are
+        assert shown["max_length"].endswith(f"[default: {longest}]")
 
 
 def test_the_page_of_commands_is_the_program_s_help() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bertsmith.cli.options import CLASS_WEIGHTS, COLUMNS, SEARCH, THRESHOLD, TRAINING, apply
+from bertsmith.cli.options import CLASS_WEIGHTS, COLUMNS, SEARCH, THRESHOLD, apply, training
 
 if TYPE_CHECKING:
     from bertsmith.tasks.base import Task
@@ -33,7 +33,7 @@ def finetune() -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
+@apply(*_TABLES, *COLUMNS, *training(), *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def classify(**choices: Any) -> None:
     """Teach a model to tell classes of text apart.
 
@@ -43,7 +43,7 @@ def classify(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
+@apply(*_TABLES, *COLUMNS, *training(), *SEARCH, CLASS_WEIGHTS, *THRESHOLD)
 def multilabel(**choices: Any) -> None:
     """Teach a model to give a text any number of labels.
 
@@ -53,7 +53,7 @@ def multilabel(**choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *COLUMNS, *TRAINING, *SEARCH)
+@apply(*_TABLES, *COLUMNS, *training(), *SEARCH)
 def regress(**choices: Any) -> None:
     """Teach a model to give a text a number, by mean squared error.
 
@@ -78,7 +78,11 @@ def regress(**choices: Any) -> None:
     type=click.Choice(["bilstm", "linear"]),
     help="What reads them.  [default: bilstm]",
 )
-@apply(*TRAINING, *SEARCH, CLASS_WEIGHTS)
+@apply(
+    *training("sentences", "3, with --features 10", length="Tokens of a window.  [default: 128]"),
+    *SEARCH,
+    CLASS_WEIGHTS,
+)
 def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> None:
     """Teach a model to label words: names, chunks, parts of speech.
 
@@ -93,14 +97,18 @@ def tag(crf: bool, features: str | None, tagger: str | None, **choices: Any) -> 
 
 
 @finetune.command()
-@apply(*_TABLES, *TRAINING, *SEARCH)
+@apply(
+    *_TABLES,
+    *training("questions", "2", length="Tokens of a window.  [default: 384]"),
+    *SEARCH,
+)
 @click.option("--stride", type=int, help="Tokens from one window to the next.  [default: 128]")
 @click.option("--language", help="Whose rules answers are compared by.  [default: by the script]")
 def qa(stride: int | None, language: str | None, **choices: Any) -> None:
     """Teach a model to answer questions by a span of a text, or not at all.
 
     TRAIN and DEV are SQuAD's .json files (1.1, 2.0, and in that format DRCD and XQuAD), or
-    .jsonl with question, context and answers. By default of 384 tokens at most, in 2 epochs.
+    .jsonl with question, context and answers. Long texts are read in windows.
     """
     from dataclasses import replace
 
@@ -112,12 +120,20 @@ def qa(stride: int | None, language: str | None, **choices: Any) -> None:
 
 
 @finetune.command()
-@apply(*_TABLES, *TRAINING, *SEARCH)
+@apply(
+    *_TABLES,
+    *training(
+        "questions",
+        batch_size=16,
+        length="Tokens of an option and its text; the rest is cut.  [default: 128]",
+    ),
+    *SEARCH,
+)
 def choice(**choices: Any) -> None:
     """Teach a model to choose the right one of several options.
 
     TRAIN and DEV are SWAG's .csv, MCTest's .tsv with its .ans beside it, or .jsonl with
-    question, options and label. By default 16 questions a step.
+    question, options and label.
     """
     _train("choice", **choices)
 
@@ -140,7 +156,11 @@ def choice(**choices: Any) -> None:
     click.option("--new-embeddings", is_flag=True, help="Not words: an embedding for each symbol."),
     click.option("--mapping-seed", type=int, default=0, help="Draws the words.  [default: 0]"),
     click.option("--split-seed", type=int, default=0, help="Draws that fifth.  [default: 0]"),
-    *TRAINING,
+    *training(
+        "sequences",
+        length="Tokens of a sequence; the rest is cut.  [default: the longest's, if the model "
+        "reads so many]",
+    ),
     *SEARCH,
 )
 def symbols(
@@ -154,7 +174,7 @@ def symbols(
     """Teach a model of language to tell DNA, proteins or music apart.
 
     Each symbol stands for a random word of the vocabulary (Kao & Lee 2021). Sequences that come
-    twice are taken once. By default as long as the longest of them, if the model reads so much.
+    twice are taken once.
     """
     from bertsmith.tasks.symbols import symbols as chosen
 

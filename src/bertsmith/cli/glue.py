@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bertsmith.cli.options import TRAINING, ManyValuesCommand, apply
+from bertsmith.cli.options import ManyValuesCommand, apply, training
 
 
 @click.command(cls=ManyValuesCommand)
@@ -25,7 +25,7 @@ from bertsmith.cli.options import TRAINING, ManyValuesCommand, apply
 @click.option(
     "--tasks", multiple=True, metavar="NAME...", help="Some of them.  [default: all that are there]"
 )
-@apply(*TRAINING)
+@apply(*training())
 def glue(
     data: tuple[Path, ...], model: Path, out: Path, tasks: tuple[str, ...], **choices: Any
 ) -> None:

@@ -91,32 +91,55 @@ LABEL_COLUMN = click.option("--label-column", help="... of the label's.")
 NO_HEADER = click.option("--no-header", is_flag=True, help="The first line is data already.")
 COLUMNS = (TEXT_COLUMN, PAIR_COLUMN, LABEL_COLUMN, NO_HEADER)
 """Of a table."""
-TRAINING = (
-    click.option("--seeds", type=int, help="How many runs; 3 below 10,000 examples, else 1."),
-    click.option("--from-scratch", is_flag=True, help="The same from random weights, to compare."),
-    click.option("--workers", type=int, help="How many of them at once.  [default: by the cores]"),
-    click.option("--epochs", type=int, help="Rounds over the training texts."),
-    click.option("--batch-size", type=int, help="Texts of an optimizer step.  [default: 32]"),
-    click.option("--lr", type=float, help="Peak learning rate.  [default: by the model's size]"),
-    click.option(
-        "--max-length", type=int, help="Tokens of a text; the rest is cut.  [default: 128]"
-    ),
-    click.option(
-        "--layer-decay",
-        type=float,
-        help="A layer's rate beside that of the one above, such as 0.9.",
-    ),
-    click.option(
-        "--unfreeze", type=int, help="Layers that each epoch adds to those trained, from the top."
-    ),
-    click.option(
-        "--patience",
-        type=int,
-        help="Stop after so many epochs without a better dev score, and keep the best weights.",
-    ),
-    DEVICE,
-)
-"""What every fine-tuning can be told."""
+
+
+def training(
+    unit: str = "texts",
+    epochs: str = "3",
+    batch_size: int = 32,
+    length: str = "Tokens of a text; the rest is cut.  [default: 128]",
+) -> tuple[Callable[[Any], Any], ...]:
+    """What every fine-tuning can be told, with the defaults of a task that learns from `unit`."""
+    return (
+        click.option("--seeds", type=int, help="How many runs; 3 below 10,000 examples, else 1."),
+        click.option(
+            "--from-scratch", is_flag=True, help="The same from random weights, to compare."
+        ),
+        click.option(
+            "--workers", type=int, help="How many of them at once.  [default: by the cores]"
+        ),
+        click.option(
+            "--epochs",
+            type=int,
+            help=f"Rounds over the training {unit}.  [default: {epochs}; more where that is under "
+            "300 steps]",
+        ),
+        click.option(
+            "--batch-size",
+            type=int,
+            help=f"{unit.capitalize()} of an optimizer step.  [default: {batch_size}]",
+        ),
+        click.option(
+            "--lr", type=float, help="Peak learning rate.  [default: by the model's size]"
+        ),
+        click.option("--max-length", type=int, help=length),
+        click.option(
+            "--layer-decay",
+            type=float,
+            help="A layer's rate beside that of the one above, such as 0.9.",
+        ),
+        click.option(
+            "--unfreeze",
+            type=int,
+            help="Layers that each epoch adds to those trained, from the top.",
+        ),
+        click.option(
+            "--patience",
+            type=int,
+            help="Stop after so many epochs without a better dev score, and keep the best weights.",
+        ),
+        DEVICE,
+    )
 
 
 CLASS_WEIGHTS = click.option(
