@@ -156,6 +156,12 @@ def test_a_finished_corpus_is_kept_and_no_other_takes_its_place(
     assert [entry.name for entry in (tmp_path / "full").iterdir()] == ["note.md"]
 
 
+def test_a_corpus_among_its_texts_is_none_of_them(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [document(seed) for seed in range(9)])
+    first = build_corpus([tmp_path], tokenizer, tmp_path / "c")
+    assert build_corpus([tmp_path], tokenizer, tmp_path / "c").fingerprint == first.fingerprint
+
+
 KILLED = """
 import os, signal, sys
 from bertsmith.text import corpus_building, shards

@@ -83,13 +83,13 @@ def build_corpus(
     one's own takes their place, and runs about so many tasks at once. `text_column` is the key or
     column of the text in files of records. `segmenter`,
     MODULE:FUNCTION, names a Python function that cuts a sentence into words, for scripts
-    without spaces (see `load_segmenter`). Goes on with an interrupted build of the same texts
-    and returns a finished one as it is. Raises DataError for text that cannot be read or cut
-    into words, CorpusError where `out` holds something else or another process builds there,
-    ConfigError for a segmenter that is not there.
+    without spaces (see `load_segmenter`). `out` may lie in a folder of `texts` and is none of them.
+    Goes on with an interrupted build of the same texts and returns a finished one as it is. Raises
+    DataError for text that cannot be read or cut into words, CorpusError where `out` holds
+    something else or another process builds there, ConfigError for a segmenter that is not there.
     """
-    documents = _documents(texts, layout, text_column)
     out = Path(out)
+    documents = _documents(texts, layout, text_column, out)
     plan = {"tokenizer": tokenizer.fingerprint, "layout": layout}
     if text_column != TEXT:
         plan["text_column"] = text_column
@@ -123,14 +123,14 @@ def build_corpus(
 
 
 def _documents(
-    texts: Iterable[str | Path] | Iterable[Document], layout: Layout, text_column: str
+    texts: Iterable[str | Path] | Iterable[Document], layout: Layout, text_column: str, out: Path
 ) -> DocumentReader | Iterator[Document]:
     given = iter([texts] if isinstance(texts, str | Path) else texts)
     first = next(given, None)
     if isinstance(first, Document):
         return chain([first], cast(Iterator[Document], given))
     paths = [] if first is None else [first, *cast(Iterator[str | Path], given)]
-    return DocumentReader(paths, layout, text_column)
+    return DocumentReader(paths, layout, text_column, but=out)
 
 
 def _sensible_workers(documents: DocumentReader | Iterator[Document]) -> int:

@@ -134,21 +134,33 @@ def _nearest(path: Path) -> str:
     return f"the folder holds {shown}" if names else "the folder is empty"
 
 
+def _outside(paths: list[Path], folder: Path) -> list[Path]:
+    """Those of `paths` that are not in `folder`; where all are, all."""
+    place = folder.resolve()
+    return [path for path in paths if not path.resolve().is_relative_to(place)] or paths
+
+
 class DocumentReader:
     """The documents of some files in order; may be gone through more than once.
 
     Of a record, `text_column` is the key or the column that holds the text.
-    `bytes_read` of `total_bytes` says how far it is, and `summaries` what has been read.
+    `bytes_read` of `total_bytes` says how far it is, and `summaries` what has been read. What lies
+    in the folder `but`, where other files are named, too, is not read.
     """
 
     def __init__(
-        self, paths: Sequence[str | Path], layout: Layout = "auto", text_column: str = TEXT
+        self,
+        paths: Sequence[str | Path],
+        layout: Layout = "auto",
+        text_column: str = TEXT,
+        but: Path | None = None,
     ) -> None:
         if layout not in get_args(Layout):
             raise ConfigError(
                 f"no layout {layout!r}", mend=f"choose from {', '.join(get_args(Layout))}"
             )
-        self.paths = expand_paths(paths)
+        named = expand_paths(paths)
+        self.paths = named if but is None else _outside(named, but)
         for path in self.paths:
             if record_kind(path) == "parquet":
                 require_readable(path)
