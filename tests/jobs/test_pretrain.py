@@ -30,6 +30,7 @@ from bertsmith.export.huggingface import load_model
 from bertsmith.files import alone_in
 from bertsmith.jobs import recorder
 from bertsmith.jobs.pretrain import _crosses, load_config, pretrain
+from bertsmith.jobs.preview import preview
 from bertsmith.jobs.setup import describe, prepare
 from bertsmith.nn.models import SequenceClassifier
 from bertsmith.recipes.base import find
@@ -474,7 +475,7 @@ def test_a_network_that_is_not_the_recipe_s_is_refused(
 
 
 def test_unknown_recipes_and_files_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="did you mean 'modern'"):
         load_config("modernn")
@@ -484,6 +485,10 @@ def test_unknown_recipes_and_files_are_named(
         patch.chdir(tmp_path)
         (tmp_path / "bert").mkdir()  # such as a run's own --out
         assert load_config("bert").recipe == "bert"
+    with pytest.raises(ConfigError, match=r"a folder, not a run file; give a \.toml"):
+        load_config(tmp_path / "bert")
+    with pytest.raises(ConfigError, match="not a file that can be written"):
+        preview(load_config("bert"), corpus, html=tmp_path / "none" / "page.html")
     with pytest.raises(ConfigError, match="no such file"):
         load_config(tmp_path / "run.toml")
     (tmp_path / "run.toml").write_text("seed = 3\n")

@@ -23,6 +23,7 @@ from bertsmith.export.huggingface import (
     read_model,
 )
 from bertsmith.export.vectors import read_vectors
+from bertsmith.jobs.finetune import finetune
 from bertsmith.jobs.pretrain import PretrainResult, pretrain
 from bertsmith.jobs.recorder import Recorder
 from bertsmith.jobs.setup import prepare
@@ -30,6 +31,7 @@ from bertsmith.jobs.word_vectors import load_word_vectors, similar
 from bertsmith.recipes.word2vec import NOISE_POWER, corrupt
 from bertsmith.text.corpus import Corpus
 from bertsmith.types import Segment
+from jobs.tiny import write_table
 
 from .toy import OBJECTS, config, make_corpus
 
@@ -152,10 +154,16 @@ def test_the_folder_holds_the_vectors_twice(run: PretrainResult) -> None:
     assert "num_layers" not in (run.model / "README.md").read_text()
 
 
-def test_a_word_table_is_no_encoder(run: PretrainResult) -> None:
+def test_a_word_table_is_no_encoder(run: PretrainResult, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no encoder: it is a Word2Vec"):
         load_encoder(run.model)
     with pytest.raises(ModelError, match="has no encoder"):
         load_for_classification(run.model, 2)
+    files = (tmp_path / "train.tsv", tmp_path / "dev.tsv")
+    for path in files:
+        write_table(path, 8)
+    with pytest.raises(ModelError, match="has no encoder: it is a Word2Vec"):
+        finetune("classify", *files, run.model, tmp_path / "tuned")
+    assert not (tmp_path / "tuned").exists()
     with pytest.raises(ModelError, match="has no masked-LM head"):
         load_masked_lm(run.model)

@@ -112,6 +112,8 @@ def make_plan(
     tables = {"train": train, "dev": dev, **others}
     truths = {name: task.truths(table, labels, str(train.path)) for name, table in tables.items()}
     source = read_model(model)
+    if not source.has("encoder"):
+        raise source.lacks("encoder", "give a model that reads whole sequences")
     task, tokenizer = task.reading(load_tokenizer(source))
     if tokenizer.vocab_size > source.config.vocab_size:
         source = with_new_rows(source, tokenizer.vocab_size)

@@ -38,7 +38,7 @@ from bertsmith.jobs.setup import Setup, begin, prepare
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.source import continued, shown_name
 from bertsmith.nn.models import sizes_of
-from bertsmith.recipes.base import find
+from bertsmith.recipes.base import find, recipe_names
 from bertsmith.report.run import write_run_readme, write_run_report
 from bertsmith.schema import parse_assignments, read_toml
 from bertsmith.text.corpus import Corpus
@@ -82,6 +82,12 @@ def load_config(
     path = Path(run_file)
     if path.suffix != ".toml" and not path.is_file():
         where, tables = "--set", changes
+        if path.is_dir() and str(run_file) not in recipe_names():
+            raise ConfigError(
+                "a folder, not a run file",
+                where=path,
+                mend="give a .toml, such as its config.toml, or a recipe's name and --from MODEL",
+            )
         recipe = find(str(run_file))
         if tables.get("recipe", str(run_file)) != str(run_file):
             raise ConfigError(

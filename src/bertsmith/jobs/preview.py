@@ -10,6 +10,8 @@ import numpy as np
 
 from bertsmith.config import RunConfig
 from bertsmith.data.corrupt import predict_next
+from bertsmith.errors import ConfigError
+from bertsmith.files import require_place
 from bertsmith.jobs.setup import Setup, prepare
 from bertsmith.report.numbers import percent
 from bertsmith.report.page import Fate, Passage, Token
@@ -34,8 +36,11 @@ def preview(
 ) -> Preview:
     """`samples` segments of an epoch as they are when `progress` of the run is over.
 
-    Also writes them to the file `html`. Raises ConfigError and CorpusError as `pretrain` does.
+    Also writes them to the file `html`. Raises ConfigError and CorpusError as `pretrain` does, and
+    ConfigError, before the work, where the file cannot be written.
     """
+    if html is not None:
+        require_place(Path(html), ConfigError)
     setup = prepare(config, corpus)
     phase = setup.config.data.phase_at(progress)
     source = setup.sources[phase]
