@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from itertools import pairwise
@@ -13,7 +14,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bertsmith.report import check, figures, layers, masked
+from bertsmith.report import anisotropy, check, figures, layers, masked
 from bertsmith.report.images import LARGEST_INLINE_SVG, inline_html, svg_text
 from bertsmith.report.style import CHINESE_FONTS, COLOURS, STRONG, spread_apart, styled
 
@@ -163,12 +164,46 @@ def test_tags_and_files_that_begin_with_an_underscore_are_named() -> None:
     points = [{"word": "a", "tag": tag, "in": "a b"} for tag in ("_", "_SP", "NOUN")]
     plane = {"places": [[[0, 1], [1, 0], [2, 2]]], "shares": [[0.5, 0.2]], "points": points}
     (legend,) = layers.plane_figure(plane).legends
-    assert {text.get_text() for text in legend.get_texts()} == {"_", "_SP", "NOUN", "others"}
+    assert {text.get_text() for text in legend.get_texts()} == {"_", "_SP", "NOUN"}
+    points += [{"word": "a", "tag": tag, "in": "a b"} for tag in ("A", "B", "C")]
+    plane |= {"points": points, "places": [[[0, 1], [1, 0], [2, 2]] * 2]}
+    (legend,) = layers.plane_figure(plane).legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        "_",
+        "_SP",
+        "NOUN",
+        "A",
+        "B",
+        "others",
+    }
     file = {"file": "a/_train.tsv", "labels": {"x": 1, "y": 2}, "tokens": None}
     (drawn,) = check._figures([file])
     named = drawn.figure.axes[0].get_legend()
     assert named is not None
     assert [text.get_text() for text in named.get_texts()] == ["_train.tsv"]
+
+
+def test_a_cure_that_was_not_tried_is_not_named() -> None:
+    named = {"set": "a/b", "vectors": "mean", "spearman": 0.5, "low": 0.4, "high": 0.6}
+    tried = anisotropy.CURES[:-1]
+    data = {
+        "sets": [{"name": "a/b", "pairs": 20, "sentences": 40}],
+        "agreements": [{**named, "cure": cure, "cosine": 0.1} for cure in tried],
+        "flows": [],
+        "notes": [],
+        "layers": [0.1, 0.2],
+        "tokens": 30,
+        "static_cosine": 0.1,
+        "word_vectors": None,
+        "frequency": [
+            {"name": "words", "words": 20, "counted_in": "in the pairs", "norm_spearman": 0.1}
+            | {"distance_spearman": 0.1}
+            | {"ranges": [{"first": 1, "last": 20, "norm": 1.0, "distance": 1.0}]}
+        ],
+    }
+    named_ones = anisotropy.sections(data)[4].figure.axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in named_ones] == list(tried)
+    assert "flow" not in anisotropy.sections(data)[3].text
 
 
 def test_confusion_matrix_is_shaded_by_row_and_counts_are_written() -> None:
@@ -224,6 +259,18 @@ def test_chinese_is_drawn_where_a_font_has_it(tmp_path: Path) -> None:
         figure = Figure()
         figure.text(0.5, 0.5, "苹果 apple")
         figure.savefig(tmp_path / "a.png")
+
+
+def test_fonts_are_not_complained_of_while_a_figure_is_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Text is measured then, too, as of the lines of equal loss."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    with styled():
+        logger.warning("findfont: Failed to find font weight normal")
+    assert caplog.records == []
+    logger.warning("the caller's own")
+    assert len(caplog.records) == 1
 
 
 def test_the_same_figure_gives_the_same_svg() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -94,13 +93,7 @@ def _drawing() -> Iterator[None]:
 
     In a page the text is set in the reader's fonts, which have them.
     """
-    logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with styled(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
-            warnings.filterwarnings("ignore", message="constrained_layout not applied")
-            yield
-    finally:
-        logger.setLevel(level)
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        yield

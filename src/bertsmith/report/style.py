@@ -8,6 +8,7 @@ with colour-blindness can tell apart, darkened or lightened until they can be re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -99,9 +100,19 @@ _RC: Any = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The look, for the time of drawing or saving; the caller's own settings come back."""
-    with matplotlib.rc_context({**_RC, "font.family": _fonts()}):
-        yield
+    """The look, for the time of drawing or saving; the caller's own settings come back.
+
+    And no complaint about fonts: a Chinese one may have no light weight, and in a page the text
+    is set in the reader's own.
+    """
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with matplotlib.rc_context({**_RC, "font.family": _fonts()}):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @cache
