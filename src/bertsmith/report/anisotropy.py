@@ -108,7 +108,10 @@ def _alone(draw: Any, height: float, *arguments: Any) -> Figure:
 def _draw_agreement(axes: Axes, data: Data, name: str, legend: bool = True) -> None:
     own = [each for each in data["agreements"] if each["set"] == name]
     kinds = list(dict.fromkeys(each["vectors"] for each in own))[::-1]
+    tried = {each["cure"] for each in data["agreements"]}
     for number, (cure, colour) in enumerate(zip(CURES, (MUTED, *SERIES), strict=False)):
+        if cure not in tried:
+            continue
         found = [each for each in own if each["cure"] == cure and each["spearman"] is not None]
         found = [each for each in found if each["spearman"] == each["spearman"]]
         places = [kinds.index(each["vectors"]) + 0.3 - 0.15 * number for each in found]
@@ -191,12 +194,13 @@ def _trust(data: Data) -> str:
     text = (
         f"95 % intervals are up to {max(widths):.3f} wide; two cures are compared on the same "
         "pairs, so that smaller differences may be real, and the intervals do not say which. The "
-        "cures were fitted to the very sentences that are scored. A flow keeps the state "
-        "that held-out sentences are likeliest under, of up to twenty epochs."
+        "cures were fitted to the very sentences that are scored."
     )
     gains = [each["likelihoods"][each["epoch"]] - each["likelihoods"][0] for each in data["flows"]]
     if gains:
         text += (
+            " A flow keeps the state that held-out sentences are likeliest under, of up to twenty "
+            "epochs."
             f" Over a normal distribution in each dimension for itself, flows gained "
             f"{min(gains):.2f} to {max(gains):.2f} nats a dimension there."
         )

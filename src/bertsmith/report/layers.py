@@ -105,10 +105,11 @@ def _draw_task(axes: Axes, task: Data) -> None:
 
 
 def colours(plane: Data) -> dict[str, str]:
-    """A colour for each of the most frequent tags, and one for the others."""
-    frequent = Counter(point["tag"] for point in plane["points"]).most_common(len(SERIES))
+    """A colour for each of the most frequent tags, and one for the others, where there are any."""
+    counts = Counter(point["tag"] for point in plane["points"])
+    frequent = counts.most_common(len(SERIES))
     chosen = {tag: colour for (tag, _), colour in zip(frequent, SERIES, strict=False)}
-    return {**chosen, OTHERS: MUTED}
+    return {**chosen, OTHERS: MUTED} if len(counts) > len(chosen) else chosen
 
 
 def plane_figure(plane: Data) -> Figure:
@@ -123,7 +124,7 @@ def plane_figure(plane: Data) -> Figure:
         drawn, panels = _panels(len(layers), 2.8, 2.8)
         for axes, layer in zip(panels, layers, strict=True):
             places, shares = np.array(plane["places"][layer]), plane["shares"][layer]
-            for tag in (OTHERS, *(name for name in known if name != OTHERS)):
+            for tag in sorted(known, key=lambda name: name != OTHERS):  # these below all
                 own = places[tags == tag]
                 faint = 0.35 if tag == OTHERS else 0.75
                 axes.plot(
