@@ -135,6 +135,13 @@ def test_what_is_to_be_tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     assert words("a.txt", "EU, at last\n\nno") == [("EU", ",", "at", "last"), (), ("no",)]
     assert words("a.jsonl", '{"text": "EU."}\n') == [("EU", ".")]
+    texts = [("EU", ",", "at", "last"), ("no",)]
+    assert words("a.csv", 'text,label\n"EU, at last",1\nno,0\n') == texts
+    assert words("a.tsv", "label\ttext\n1\tEU, at last\n0\tno\n") == texts
+    assert words("b.tsv", "EU\tNNP\nrejects\tVBZ\n") == [("EU", "rejects")]
+    assert words("b.tsv", "text\tNN\n\nno\tDT\n") == [("text",), ("no",)]
+    with pytest.raises(DataError, match=r"a \.json has no words and tags; give"):
+        words("a.json", '{"version": 1}')
     assert words("a.conll", "EU\nrejects\n") == [("EU", "rejects")]
     assert words("a.conll", CONLL)[0] == ("EU", "rejects")
     assert words("a.conllu", CONLLU.replace("VERB", "_"))[0][2] == "go"

@@ -3,7 +3,8 @@
     columns   a word a line, its fields apart by tabs or spaces, an empty line after a sentence
               (CoNLL-2000, -2002, -2003); a line of -DOCSTART- begins a document
     CoNLL-U   see `bertsmith.tasks.conllu`
-    .txt      to be tagged: a text a line; .jsonl: {"text": ...} a line
+    .txt      to be tagged: a text a line; .jsonl: {"text": ...} a line; .csv, and .tsv with such
+              a column and no empty line: a table with a column of texts
 
 Tags are in the last column, in CoNLL-U in UPOS, unless another is named. Sentences are read as
 they are asked for, and every problem is a DataError with file and line.
@@ -22,14 +23,14 @@ from bertsmith.errors import DataError
 from bertsmith.tasks.conllu import FIELDS, read_conllu
 from bertsmith.tasks.records import STDIN_NAME, Lines, open_lines, stdin_lines
 from bertsmith.tasks.sentences import Sentence, sentence_of, spaced
-from bertsmith.tasks.tables import Columns, Labelled, Table, read_table
+from bertsmith.tasks.tables import TEXT_COLUMNS, Columns, Labelled, Table, read_table
 from bertsmith.text.lines import text_suffix
 
 DOCUMENT = "-DOCSTART-"
 _HEAD = 200
 """Lines by which the kind of a file is told."""
 
-Kind = Literal["columns", "conllu", "txt", "jsonl"]
+Kind = Literal["columns", "conllu", "txt", "jsonl", "csv", "tsv"]
 
 
 def read_sentences(path: Path, columns: Columns | None = None) -> Labelled[Sentence]:
@@ -56,16 +57,21 @@ def open_sentences(
         lines, name, suffix = open_lines(path), str(path), text_suffix(path)
     head = list(islice(lines, _HEAD))
     lines = chain(head, lines)
-    kind = _kind(head, suffix, labelled)
-    if kind in ("txt", "jsonl"):
-        table = read_table(lines, name, kind, Columns(wanted.text), labelled=False)
+    if suffix == ".json":
+        mend = "give a word a line, or texts as .txt, .jsonl, .csv or .tsv"
+        raise DataError("a .json has no words and tags", where=name, mend=mend)
+    kind = _kind(head, suffix, labelled, wanted)
+    if kind in ("txt", "jsonl", "csv", "tsv"):
+        table = read_table(
+            lines, name, kind, Columns(wanted.text, header=wanted.header), labelled=False
+        )
         return Table(name, table.columns, (sentence_of(row.text, row.line) for row in table.rows))
     found = _find(head, kind, wanted, learnt, name, labelled)
     return Table(name, found, _sentences(lines, kind, found, name))
 
 
-def _kind(head: list[tuple[int, str]], suffix: str, labelled: bool) -> Kind:
-    """CoNLL-U by its name or its first line; raw text by its name alone."""
+def _kind(head: list[tuple[int, str]], suffix: str, labelled: bool, wanted: Columns) -> Kind:
+    """CoNLL-U by its name or its first line; raw text by its name, a .tsv also by its header."""
     first = next((line for _, line in head if line.strip()), "")
     words = (line for _, line in head if line.strip() and not line.startswith("#"))
     fields = next(words, "").split("\t")
@@ -73,6 +79,13 @@ def _kind(head: list[tuple[int, str]], suffix: str, labelled: bool) -> Kind:
         return "conllu"
     if len(fields) == len(FIELDS) and re.fullmatch(r"1(-\d+)?|0\.1", fields[0]):
         return "conllu"
+    if not labelled and suffix == ".csv":
+        return "csv"
+    if not labelled and suffix == ".tsv":
+        names = {name.strip().lower() for name in first.split("\t")}
+        blank = any(not line.strip() for _, line in head)
+        if wanted.header and not blank and names & {(wanted.text or "").lower(), *TEXT_COLUMNS}:
+            return "tsv"
     if labelled or suffix not in (".txt", ".jsonl") or first.startswith(DOCUMENT):
         return "columns"
     return "jsonl" if suffix == ".jsonl" else "txt"
