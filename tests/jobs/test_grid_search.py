@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from bertsmith.cli.main import main
 from bertsmith.errors import ConfigError, TrainingError
 from bertsmith.files import alone_in
+from bertsmith.jobs import grid_workers
 from bertsmith.jobs.grid import make_grid
 from bertsmith.jobs.grid_search import SearchResult, search_grid
+from bertsmith.jobs.grid_workers import Job
 from bertsmith.jobs.predict import evaluate_file
 from bertsmith.jobs.processes import usual_workers
 from bertsmith.report.grid_search import search_figure, search_table
@@ -232,6 +234,19 @@ def test_workers_fit_points_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual_workers(3, 10) == 3
     assert usual_workers(100, 10) <= 8
     assert usual_workers(100, 1 << 50) == 1
+
+
+def test_the_points_that_are_left_have_no_more_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor this process: a run that goes on would be rounded otherwise."""
+    asked: list[object] = []
+    monkeypatch.setattr(grid_workers, "side_by_side", lambda *given: asked.append(given[2:4]) or 0)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    job = Job((str(tmp_path),), {"seeds": 1}, tmp_path / "x", 1)
+    for left, workers in ((6, 4), (3, 4), (1, 4), (2, 1)):
+        assert grid_workers.run_jobs([job] * left, workers, lambda: None) == 0
+    assert asked == [(4, 2), (3, 2), (2, 2), (1, 8)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

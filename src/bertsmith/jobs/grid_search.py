@@ -133,7 +133,7 @@ def search_grid(
     if workers is None:
         size = bytes_of(plan.source.config, (Path(model) / WEIGHTS).stat().st_size)
         workers = usual_workers(len(points), size) if plan.config.device == "cpu" else 1
-
+    at_once = min(workers, len(points))
     places: dict[Point, Path] = {}
 
     def prune() -> None:
@@ -154,7 +154,7 @@ def search_grid(
                 places[point] = place
         while missing := _unfinished(places, seeds, plan.task):
             jobs = [job(point, places[point]) for point in missing]
-            status = run_jobs(jobs, workers, prune)
+            status = run_jobs(jobs, at_once, prune)
             if status:
                 return SearchResult(folder, False, {}, {}, status)
         return _conclude(folder, places, plan)

@@ -36,12 +36,13 @@ class Job:
 
 def run_jobs(jobs: Sequence[Job], workers: int, on_end: Callable[[], None]) -> int:
     """Run all of them, `workers` at a time; the exit status: 0, or 128 + the signal that stopped
-    them. `on_end` is called after each that is finished.
+    them. `on_end` is called after each that is finished. Each has its share of the cores, where few
+    are left, too, since a run's rounding depends on its threads.
 
     A job whose loss is not finite is named in its file; any other error ends all of them.
     """
-    workers = min(workers, len(jobs))
     threads = max(1, torch.get_num_threads() // workers)
+    processes = min(workers, max(2, len(jobs)))
     with Bar("searching", sum(job.epochs for job in jobs), workers > 1) as bar:
 
         def ended(job: Job, status: int) -> int:
@@ -53,7 +54,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_end: Callable[[], None]) -> i
             bar.update(_epochs(jobs), f"{finished} of {len(jobs)} points")
 
         run = partial(run_job, show_progress=workers == 1)
-        return side_by_side(run, jobs, workers, threads, ended, show)
+        return side_by_side(run, jobs, processes, threads, ended, show)
 
 
 def run_job(job: Job, show_progress: bool) -> int:
