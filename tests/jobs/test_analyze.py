@@ -277,7 +277,7 @@ def test_mistakes_are_one_line(
         ((*similar, "--word", "film", "--sentences", tmp_path / "long.txt"), "model reads 512"),
         ((*similar, "--sentences", tmp_path / "two.txt"), "which word?; name it with --word"),
         ((*similar, "--sentences", tmp_path / "no.tsv"), "has no column 'sentence'"),
-        ((*similar, "--word", "zebra"), "has no sentence for 'zebra'"),
+        ((*similar, "--word", "zebra"), "has no sentence for 'zebra'; give --sentences or"),
         ((*similar, "--word", "film", "--layers", "7"), "names no layers of this model"),
         ((*similar, "--word", "zebra", "--text", tmp_path / "two.txt"), "occurs in 0 of the sen"),
         (("analyze", "fill", "--model", real, *out, "--text", "a [MASK]"), "no masked-LM head"),

@@ -125,7 +125,8 @@ def _read_contexts(path: Path, word: str | None) -> list[Contexts]:
             contexts.senses.append(fields["sense"])
     if not found:
         what = f"has no sentence for {word!r}" if word else "has no sentences"
-        raise DataError(what, where=path, mend="give two or more")
+        mend = "give --sentences or --text with it" if path.parent == SETS else "give two or more"
+        raise DataError(what, where=path, mend=mend)
     return list(found.values())
 
 
