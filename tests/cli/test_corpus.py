@@ -101,7 +101,7 @@ def test_what_the_model_will_see_is_shown_in_words_and_on_a_page(corpus: Path) -
     assert re.search(r"\[MASK for (red|blue|walks|talks|house|tree|one|two|\.)\]", done.stdout)
     assert "\x1b" not in done.stdout
     assert re.search('<ruby class="masked">.MASK.<rp> .</rp><rt>(red|blue)', page.read_text())
-    refused(bertsmith(*preview(corpus, "--html", corpus)), "directory")
+    refused(bertsmith(*preview(corpus, "--html", corpus)), "not a file that can be written")
     refused(bertsmith(*preview(corpus, "--at", "2")), "--at")
 
 
