@@ -49,7 +49,7 @@ def malformed(count: int = 1000, seed: int = 0) -> Iterator[Case]:
             if answers is not None:
                 beside[f"{stem}.ans"] = answers
             if where == ANSWERS:
-                place, pattern = f"{stem}.ans", found
+                place, pattern = name if answers is None else f"{stem}.ans", found
         yield Case(name, task, what, content, re.escape(place) + pattern, beside)
 
 
@@ -65,7 +65,7 @@ def _answers(rng: random.Random, stories: bytes, broken: bool) -> tuple[bytes | 
     place = rng.randrange(len(lines))
     match rng.choice(("gone", "short", "long", "wrong", "few", "bytes")) if broken else "":
         case "gone":
-            return None, ": no such file"
+            return None, r": no \S+\.ans beside it"
         case "short":
             return b"".join(lines[:-1]), ": ends before the story"
         case "long":
