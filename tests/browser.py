@@ -27,6 +27,18 @@ FLAGS = """
 """.split()  # noqa: SIM905
 
 
+FOCUS = """
+{
+  // A busy machine gives a window its focus late, and until then focus() tells nobody.
+  const focus = HTMLElement.prototype.focus;
+  HTMLElement.prototype.focus = function () {
+    focus.call(this);
+    if (!document.hasFocus()) this.dispatchEvent(new FocusEvent("focusin", { bubbles: true }));
+  };
+}
+"""
+
+
 class Server(ThreadingHTTPServer):
     """Serves one page under /page.html, for every host name, and notes what is asked."""
 
@@ -64,7 +76,7 @@ def serving() -> Iterator[Server]:
 
 def shown(page: str, probe: str, server: Server, profile: Path, *flags: str) -> str:
     """The title that the script `probe` leaves in the page."""
-    server.page = page.replace("</body>", f"<script>{probe}</script></body>").encode()
+    server.page = page.replace("</body>", f"<script>{FOCUS}{probe}</script></body>").encode()
     hosts = f"--host-resolver-rules=MAP * 127.0.0.1:{server.server_port}"
     command = [CHROMIUM, *FLAGS, *flags, hosts, f"--user-data-dir={profile}", "--dump-dom"]
     dom = subprocess.run(
