@@ -13,7 +13,7 @@ then also on the whole.
 Each run has a process of its own.
 
 With --own: MODEL on the same rows, with bertsmith's defaults for its size and the recipes' lengths,
-beside its network with random weights, which is trained alike.
+beside its network with random weights, which is trained alike. DIR is of one MODEL.
 
 DIR/NAME/WHO-ROWS-SEED.json is one run; what is there is not done again, so that the same command
 goes on where it was stopped. After every run DIR/table.md and DIR/scores.png are written anew.

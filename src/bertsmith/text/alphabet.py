@@ -7,7 +7,7 @@ world's scripts. Each would take one or two tokens of the vocabulary, and give n
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -82,18 +82,12 @@ def choose_pieces(trained: Sequence[str], counts: Mapping[str, int], room: int) 
         chosen += forms[character]
         kept.add(character)
         covered += counts.get(character, 0)
-    chosen += [piece for piece in longer if kept.issuperset(bare(piece))]
-    if len(chosen) < room:
-        chosen += [form for character in ranked[len(kept) :] for form in forms[character]]
-        chosen += _without(longer, chosen)
-    return chosen[:room]
+    spelt = [piece for piece in longer if kept.issuperset(bare(piece))]
+    others = [form for character in ranked[len(kept) :] for form in forms[character]]
+    rest = [piece for piece in longer if not kept.issuperset(bare(piece))]
+    return [*chosen, *spelt, *others, *rest][:room]
 
 
 def bare(piece: str) -> str:
     """Its characters, wherever it stands in a word."""
     return piece.removeprefix(INSIDE) or piece
-
-
-def _without(pieces: Iterable[str], others: Collection[str]) -> list[str]:
-    known = set(others)
-    return [piece for piece in pieces if piece not in known]
