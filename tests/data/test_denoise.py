@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bertsmith.config import DataConfig
 from bertsmith.data import rng
-from bertsmith.data.denoise import corrupt_spans, noise_spans
+from bertsmith.data.denoise import corrupt_spans, corrupt_spans_and_mask, noise_spans
 from bertsmith.data.segments import Vocabulary
 from bertsmith.types import Example, IntArray, Segment
 
@@ -51,6 +51,24 @@ def spans(ids: IntArray) -> dict[int, list[int]]:
         else:
             current.append(index)
     return found
+
+
+@given(lengths, rates, means, seeds)
+def test_each_sentinel_masks_the_first_token_of_its_span(
+    length: int, rate: float, mean: float, seed: int
+) -> None:
+    config = DataConfig(mask_rate=rate, span_mean=mean)
+    plain = corrupt_spans(segment(length), rng.generator(seed), VOCABULARY, config)
+    asked = corrupt_spans_and_mask(segment(length), rng.generator(seed), VOCABULARY, config)
+    assert plain.mlm_positions is None
+    for name in ("input_ids", "decoder_input_ids", "decoder_labels"):
+        assert np.array_equal(getattr(plain, name), getattr(asked, name)), name
+    assert asked.mlm_positions is not None
+    assert asked.mlm_labels is not None
+    assert asked.decoder_labels is not None
+    masks = asked.input_ids[asked.mlm_positions].tolist()
+    found = dict(zip(masks, asked.mlm_labels.tolist(), strict=True))
+    assert found == {mask: said[0] for mask, said in spans(asked.decoder_labels).items()}
 
 
 @given(lengths, rates, means, seeds)

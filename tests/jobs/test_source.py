@@ -102,6 +102,7 @@ def test_a_run_begins_where_its_source_ended(
             | {"replaced token"},
         ),
         ("bert", "electra", {"transform", "vocabulary", "pooler", "next sentence"}),
+        ("modern_t5", "t5", {"mlm head"}),
     ],
 )
 def test_what_the_source_has_not_is_new(
@@ -116,11 +117,11 @@ def test_what_the_source_has_not_is_new(
     model = sources[source].model
     out = tmp_path / "run"
     wanted = from_model(recipe, model, log={**SETTINGS["log"], "keep_checkpoints": 9})
-    result = pretrain(wanted, corpora["bert"], out)
+    result = pretrain(wanted, corpora["t5" if source == "t5" else "bert"], out)
     said = read_run(out / "log.jsonl").run["source"]["weights"]
     assert set(said.partition("new: ")[2].split(", ")) - {""} == new
     assert result.finished
-    prefix = "discriminator." if recipe == "electra" else ""
+    prefix = {"electra": "discriminator.", "modern_t5": "network."}.get(recipe, "")
     taken = first_weights(out)
     state = read_model(model).state
     for name, tensor in taken.items():

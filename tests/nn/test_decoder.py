@@ -106,7 +106,8 @@ def test_token_by_token_is_the_same(config: object) -> None:
 def test_loss_is_that_of_the_labels() -> None:
     model = network(T5)
     examples = random_pairs(LENGTHS, DECODER_LENGTHS)
-    named = decoder_loss(model, flat(examples))
+    batch = flat(examples)
+    named = decoder_loss(model, batch, model(batch))
     logits = torch.cat([hidden @ model.embedding.t() for hidden in outputs(model, examples)])
     labels = torch.cat([torch.from_numpy(example.decoder_labels) for example in examples])
     expected = torch.nn.functional.cross_entropy(logits, labels)

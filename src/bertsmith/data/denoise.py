@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bertsmith.config import DataConfig
@@ -30,6 +32,21 @@ def corrupt_spans(
         np.zeros_like(source),
         decoder_input_ids=np.append([vocabulary.pad_id], target[:-1]),
         decoder_labels=target,
+    )
+
+
+def corrupt_spans_and_mask(
+    segment: Segment, generator: np.random.Generator, vocabulary: Vocabulary, config: DataConfig
+) -> Example:
+    """`corrupt_spans`, where each sentinel is a mask, too: of the first token of its span."""
+    example = corrupt_spans(segment, generator, vocabulary, config)
+    assert example.decoder_labels is not None
+    sentinels = np.isin(example.input_ids, vocabulary.sentinel_ids)
+    said = np.isin(example.decoder_labels, vocabulary.sentinel_ids)
+    return replace(
+        example,
+        mlm_positions=np.flatnonzero(sentinels),
+        mlm_labels=example.decoder_labels[1:][said[:-1]],
     )
 
 

@@ -25,6 +25,7 @@ from bertsmith.nn.heads import uses_pooler
 from bertsmith.nn.models import (
     ChoiceModel,
     EncoderDecoder,
+    EncoderDecoderWithMaskedLM,
     HeadedEncoder,
     MaskedLM,
     ReplacedTokenDetector,
@@ -76,10 +77,13 @@ def kind_of(model: nn.Module) -> Kind:
 def networks_of(model: nn.Module) -> dict[str, nn.Module]:
     """What is kept of a pre-trained network, each in a folder of that name.
 
-    "model" is what one goes on from; ELECTRA's generator is a masked LM of its own.
+    "model" is what one goes on from; ELECTRA's generator is a masked LM of its own. The head
+    that an encoder-decoder's encoder is asked through is of no use without its loss.
     """
     if isinstance(model, Electra):
         return {"generator": model.generator, "model": model.discriminator}
+    if isinstance(model, EncoderDecoderWithMaskedLM):
+        return {"model": model.network}
     return {"model": model}
 
 

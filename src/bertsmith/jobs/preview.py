@@ -10,6 +10,7 @@ import numpy as np
 
 from bertsmith.config import RunConfig
 from bertsmith.data.corrupt import predict_next
+from bertsmith.data.denoise import corrupt_spans_and_mask
 from bertsmith.errors import ConfigError
 from bertsmith.files import require_place
 from bertsmith.jobs.setup import Setup, prepare
@@ -49,7 +50,7 @@ def preview(
         (source.segment(0, index), source.example(0, index, progress))
         for index in order[: max(MEASURED, samples)].tolist()
     ]
-    if setup.recipe.corrupt is predict_next:  # nothing stands in another's place
+    if setup.recipe.corrupt in (predict_next, corrupt_spans_and_mask):  # none in another's place
         pairs = [(s, replace(e, mlm_positions=None, mlm_labels=None)) for s, e in pairs]
     lexicon = setup.lexicons.get(setup.config.data.at(progress).masking)
     found = Preview(
@@ -83,6 +84,8 @@ def _rates(setup: Setup, pairs: Sequence[Pair], progress: float, segments: int) 
         if data.masking in setup.lexicons:
             rates |= _phrase_rates(setup.lexicons[data.masking], data.masking, pairs)
         rates["as configured"] = f"{percent(data.mask_rate)}, masking by {data.masking}"
+    if setup.recipe.corrupt is corrupt_spans_and_mask:
+        rates["predicted"] = "by the encoder, the first token of each span; by the decoder, all"
     if any(example.decoder_labels is not None for _, example in pairs):
         rates |= _span_rates(setup.tokenizer, pairs)
     return rates

@@ -112,6 +112,10 @@ def take_weights(recipe: Recipe, config: RunConfig) -> tuple[dict[str, Tensor], 
             taken[label] = folder is not None and neutral in folder.state
             if folder is not None and neutral in folder.state:
                 tensor.copy_(folder.state[neutral])
+    kept = {id(weight) for part in networks_of(network).values() for weight in part.parameters()}
+    for own, weight in network.named_parameters():  # a head that no folder holds
+        if id(weight) not in kept:
+            taken[own.partition(".")[0].replace("_", " ")] = False
     weights = {name: weight.detach() for name, weight in network.named_parameters()}
     return weights, Taken(
         tuple(part for part, is_taken in taken.items() if is_taken),

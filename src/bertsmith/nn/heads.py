@@ -97,10 +97,15 @@ class MaskedLMHead(nn.Module):
         )
         initialise(self, config.initializer_range)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.logit_scale = config.embedding_width**-0.5 if config.scale_logits else 1.0
+
+    def rows(self, hidden_MD: Tensor) -> Tensor:
+        """(M, embedding width): what the output matrix is multiplied by."""
+        return self.transform(hidden_MD) * self.logit_scale  # type: ignore[no-any-return]
 
     def forward(self, hidden_MD: Tensor, matrix_VD: Tensor) -> Tensor:
         """Logits (M, V) for the M rows given: pass masked positions only."""
-        return functional.linear(self.transform(hidden_MD), matrix_VD, self.bias)
+        return functional.linear(self.rows(hidden_MD), matrix_VD, self.bias)
 
 
 class ReplacedTokenHead(nn.Module):

@@ -13,7 +13,7 @@ from bertsmith.nn.cross_entropy import (
     vocabulary_cross_entropy_and_sample,
 )
 from bertsmith.nn.heads import PairHead
-from bertsmith.nn.models import EncoderDecoder, MaskedLM
+from bertsmith.nn.models import EncoderDecoder, EncoderDecoderWithMaskedLM, MaskedLM
 from bertsmith.types import Batch
 
 
@@ -22,7 +22,9 @@ def _total(batch: Batch, target: str) -> Tensor:
     return batch.total(lambda share: len(share.targets[target]))
 
 
-def masked_lm_loss(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> dict[str, Tensor]:
+def masked_lm_loss(
+    model: MaskedLM | EncoderDecoderWithMaskedLM, batch: Batch, hidden_TD: Tensor
+) -> dict[str, Tensor]:
     """Cross entropy at the masked positions alone: "mlm_loss" (nats) and "mlm_accuracy"."""
     rows, labels = _masked_rows(model, batch, hidden_TD)
     total = _total(batch, "mlm_labels")
@@ -50,9 +52,11 @@ def masked_lm_loss_and_sample(
     return {"mlm_loss": loss, "mlm_accuracy": correct / total}, sampled_M
 
 
-def _masked_rows(model: MaskedLM, batch: Batch, hidden_TD: Tensor) -> tuple[Tensor, Tensor]:
+def _masked_rows(
+    model: MaskedLM | EncoderDecoderWithMaskedLM, batch: Batch, hidden_TD: Tensor
+) -> tuple[Tensor, Tensor]:
     """What the vocabulary is scored from at the masked positions, and their labels."""
-    rows = model.mlm_head.transform(hidden_TD.index_select(0, batch.targets["mlm_positions"]))
+    rows = model.mlm_head.rows(hidden_TD.index_select(0, batch.targets["mlm_positions"]))
     return rows, batch.targets["mlm_labels"]
 
 
@@ -110,11 +114,12 @@ def _decoder_labels(batch: Batch) -> int:
     return 0 if batch.decoder is None else len(batch.decoder.targets["decoder_labels"])
 
 
-def decoder_loss(model: EncoderDecoder, batch: Batch) -> dict[str, Tensor]:
+def decoder_loss(
+    model: EncoderDecoder | EncoderDecoderWithMaskedLM, batch: Batch, hidden_TD: Tensor
+) -> dict[str, Tensor]:
     """Cross entropy at the decoder's tokens: "decoder_loss" (nats) and "decoder_accuracy"."""
     assert batch.decoder is not None
     labels = batch.decoder.targets["decoder_labels"]
-    hidden_TD = model(batch)
     no_bias = hidden_TD.new_zeros(len(model.embedding))
     total = batch.total(_decoder_labels)
     loss, correct = vocabulary_cross_entropy(hidden_TD, model.embedding, no_bias, labels, total)

@@ -102,11 +102,15 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(T, D), a row for each of the decoder's tokens; `embedding` times it are the scores."""
+        return self.decode(batch, self.encoder(batch))
+
+    def decode(self, batch: Batch, source_TD: Tensor) -> Tensor:
+        """As `forward`, once the encoder has made `source_TD` of what it reads."""
         assert batch.decoder is not None
         hidden_TD = self.decoder(
             self.encoder.embeddings(batch.decoder),
             batch.decoder.lengths,
-            self.dropout(self.encoder(batch)),
+            self.dropout(source_TD),
             batch.lengths,
         )
         return self.dropout(hidden_TD) * self.logit_scale  # type: ignore[no-any-return]
@@ -126,6 +130,27 @@ class EncoderDecoder(nn.Module):
         )
         hidden_bD, memory = self.decoder.step(self.encoder.embeddings(rows), memory)
         return self.dropout(hidden_bD) * self.logit_scale @ self.embedding.t(), memory
+
+
+class EncoderDecoderWithMaskedLM(nn.Module):
+    """An encoder-decoder and a masked-LM head on its encoder, which pre-training alone uses
+    (Zhang et al. 2020, PEGASUS, section 3.2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.network = EncoderDecoder(config)
+        self.mlm_head = MaskedLMHead(config)
+
+    @property
+    def embedding(self) -> Tensor:
+        """The word embedding, which scores words for the encoder and the decoder: (V, D)."""
+        return self.network.embedding
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(T, D) of the encoder, a row for each of its tokens, and of the decoder, as
+        `EncoderDecoder.forward` has it."""
+        source_TD = self.network.encoder(batch)
+        return source_TD, self.network.decode(batch, source_TD)
 
 
 class HeadedEncoder(nn.Module):

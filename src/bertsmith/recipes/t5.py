@@ -69,7 +69,7 @@ def initialise(network: EncoderDecoder) -> None:
 def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Maximum likelihood of the decoder's tokens, each given those before it (section 2.1)."""
     assert isinstance(model, EncoderDecoder)
-    named = decoder_loss(model, batch)
+    named = decoder_loss(model, batch, model(batch))
     return named["decoder_loss"], named
 
 
