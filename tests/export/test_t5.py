@@ -168,8 +168,9 @@ def end_now_and_then(peer: T5ForConditionalGeneration, folder: Path) -> None:
 
 @BY_SHAPE
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 1.7])
+@pytest.mark.parametrize("ends", [(1,), (1, 5, 9, 30)])
 def test_a_search_finds_what_transformers_finds(
-    changes: dict[str, Any], penalty: float, tmp_path: Path
+    changes: dict[str, Any], penalty: float, ends: tuple[int, ...], tmp_path: Path
 ) -> None:
     peer = make_peer(**changes)
     end_now_and_then(peer, tmp_path)
@@ -181,14 +182,14 @@ def test_a_search_finds_what_transformers_finds(
         # Its cache has no room for more layers than the encoder has.
         options = {"max_new_tokens": 12, "do_sample": False, "use_cache": False}
         beams = {"num_beams": 4, "num_return_sequences": 4, "length_penalty": penalty}
-        theirs = peer.generate(ids, **options, **beams)
+        theirs = peer.generate(ids, **options, **beams, eos_token_id=list(ends))
         with torch.no_grad():
             memory = model.begin(flat([example]))
-        found = beam_search(model.step, memory, 0, 1, 12, 4, penalty)
+        found = beam_search(model.step, memory, 0, ends, 12, 4, penalty)
         for ours, their in zip(found, theirs[:, 1:].tolist(), strict=True):
             assert list(ours.ids) == their[: len(ours.ids)]
             assert set(their[len(ours.ids) :]) <= {0, 1}
-            ended += ours.ids[-1] == 1
+            ended += ours.ids[-1] in ends
         best = peer.generate(ids, **options)[0, 1:].tolist()
         answer = greedy(model.step, memory, 0, 1, 12)
         assert list(answer.ids) == best[: len(answer.ids)]

@@ -54,7 +54,7 @@ def test_a_beam_that_holds_all_finds_the_best(
 ) -> None:
     answers = all_answers
     best = max(answers, key=lambda answer: answer.score(penalty))
-    found = beam_search(model.step, begin(model), START, END, LENGTH, len(answers), penalty)
+    found = beam_search(model.step, begin(model), START, {END}, LENGTH, len(answers), penalty)
     assert found[0].ids == best.ids
     assert found[0].log_probabilities == pytest.approx(best.log_probabilities, abs=1e-4)
     scores = [answer.score(penalty) for answer in found]
@@ -80,6 +80,6 @@ def test_greedy_takes_the_most_probable_token_each_time(
 
 @pytest.mark.parametrize("beams", [1, 2, 4])
 def test_answers_end_or_are_full(model: EncoderDecoder, beams: int) -> None:
-    for answer in beam_search(model.step, begin(model), START, END, LENGTH, beams):
+    for answer in beam_search(model.step, begin(model), START, {END}, LENGTH, beams):
         assert END not in answer.ids[:-1]
         assert answer.ids[-1] == END or len(answer.ids) == LENGTH

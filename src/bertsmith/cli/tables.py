@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -116,8 +117,9 @@ def print_guesses(guesses: Sequence[Sequence[tuple[str, float]]]) -> None:
     for number in range(1, len(guesses) + 1):
         table.add_column("gap" if len(guesses) == 1 else f"gap {number}", justify="right")
         table.add_column("probability", justify="right")
-    for row in zip(*guesses, strict=True):
-        table.add_row(*(cell for token, p in row for cell in (token, f"{p:.4f}")))
+    columns = [[(token, f"{p:.4f}") for token, p in gap] for gap in guesses]
+    for row in zip_longest(*columns, fillvalue=("", "")):
+        table.add_row(*(cell for cells in row for cell in cells))
     _print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +102,13 @@ def fill_mask(model: MaskedLM, tokenizer: Tokenizer, text: str, top: int = 5) ->
 def fill_spans(
     model: EncoderDecoder, tokenizer: Tokenizer, text: str, top: int = 5
 ) -> list[list[Guess]]:
-    """For each sentinel of `text`, what the `top` best answers of a beam search say there.
+    """For each sentinel of `text`, what the best answers of a beam search say there, the best
+    answer first, and `top` different guesses at most.
 
-    The first guesses of all sentinels are one answer, and so on. A guess has the probability
-    of its tokens and its end, given what the answer says before it; a sentinel that an answer
-    leaves out has an empty guess of probability 0. `model` is in evaluation mode. Raises
-    DataError where the text has no sentinel.
+    An answer begins with the first sentinel, and ends with its end token or where it turns to a
+    gap that the text has not. A guess has the probability of its tokens and its end, given what
+    the answer says before it; a sentinel that an answer leaves out has an empty guess of
+    probability 0. `model` is in evaluation mode. Raises DataError where the text has no sentinel.
     """
     ids = np.array(tokenizer.encode(text).ids, dtype=np.int64)
     sentinels = [index for index in dict.fromkeys(ids.tolist()) if index in tokenizer.sentinel_ids]
@@ -116,19 +118,32 @@ def fill_spans(
             where=repr(text[:60]),
             mend="write <extra_id_0> where words are to be found",
         )
-    batch = collate([Example(ids, np.zeros_like(ids))], [0]).to(model_device(model))
+    device = model_device(model)
+    batch = collate([Example(ids, np.zeros_like(ids))], [0]).to(device)
     with torch.no_grad():
-        answers = beam_search(
+        _, memory = model.step(torch.tensor([tokenizer.pad_id], device=device), model.begin(batch))
+        found = beam_search(
             model.step,
-            model.begin(batch),
-            start_id=tokenizer.pad_id,
-            end_id=tokenizer.sep_id,
+            memory,
+            start_id=sentinels[0],
+            end_ids={tokenizer.sep_id, *tokenizer.sentinel_ids} - set(sentinels),
             max_length=SPAN_TOKENS * len(sentinels),
             num_beams=max(top, BEAMS),
         )
-    return [
-        [_span(answer, tokenizer, sentinel) for answer in answers[:top]] for sentinel in sentinels
+    answers = [
+        Hypothesis((sentinels[0], *answer.ids), (0.0, *answer.log_probabilities))
+        for answer in found
     ]
+    return [_guesses(answers, tokenizer, sentinel)[:top] for sentinel in sentinels]
+
+
+def _guesses(answers: Iterable[Hypothesis], tokenizer: Tokenizer, sentinel: int) -> list[Guess]:
+    """What the answers say for `sentinel`, each text once, as the first that says it has it."""
+    guesses: dict[str, float] = {}
+    for answer in answers:
+        text, probability = _span(answer, tokenizer, sentinel)
+        guesses.setdefault(text, probability)
+    return list(guesses.items())
 
 
 def _span(answer: Hypothesis, tokenizer: Tokenizer, sentinel: int) -> Guess:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -48,12 +48,13 @@ def beam_search(
     step: Step,
     memory: Memory,
     start_id: int,
-    end_id: int,
+    end_ids: Collection[int],
     max_length: int,
     num_beams: int = 4,
     length_penalty: float = 1.0,
 ) -> list[Hypothesis]:
-    """Up to `num_beams` answers of at most `max_length` tokens, the best first.
+    """Up to `num_beams` answers of at most `max_length` tokens or with one of `end_ids` at their
+    end, the best first.
 
     As transformers' `generate` has it by default (early_stopping False): the `num_beams` best
     of all continuations that have not ended go on; one that ends is kept where it is among
@@ -72,15 +73,15 @@ def beam_search(
         scores_bV, memory = step(ids_b, memory)
         logs_bV = scores_bV.float().log_softmax(dim=-1)
         sums = (totals_b[:, None] + logs_bV).flatten()
-        # Each beam has one way to end, so that of twice as many at least `num_beams` go on.
-        best = sums.topk(min(2 * num_beams, len(sums)))
+        # Of so many at least `num_beams` go on, in however many ways each beam can end.
+        best = sums.topk(min((1 + len(end_ids)) * num_beams, len(sums)))
         going: list[tuple[int, float, Hypothesis]] = []
         for rank, (place, total) in enumerate(
             zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ):
             row, token = divmod(place, logs_bV.shape[1])
             longer = beams[row].then(token, float(logs_bV[row, token]))
-            if token != end_id and len(longer.ids) < max_length:
+            if token not in end_ids and len(longer.ids) < max_length:
                 going.append((row, total, longer))
             elif rank < num_beams:
                 answers.append(longer)
