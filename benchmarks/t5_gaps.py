@@ -149,7 +149,7 @@ def draw(found: Mapping[str, Sequence[tuple[int, float]]], frequency: float, pat
     with styled():
         figure = new_figure(3.0)
         axes = figure.add_subplot()
-        axes.set(xlabel="million tokens", ylabel="loss at the first token of a span (nats)")
+        axes.set(xlabel="million tokens", ylabel="first token of a span (nats)")
         ends = []
         for (arm, looks), colour in zip(found.items(), SERIES, strict=False):
             axes.plot(
