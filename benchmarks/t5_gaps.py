@@ -18,6 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,6 +145,19 @@ def run(
     return looks
 
 
+def kept_of(path: Path, settings: Mapping[str, float]) -> dict[str, Any]:
+    """A finished arm. DataError where it is none, or was run with other settings."""
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        same = settings.items() <= kept.items()
+    except (ValueError, AttributeError):
+        raise DataError("is no arm's result", where=path, mend="remove it") from None
+    if not same:
+        mend = "give the same --tokens and --spans, or another --out"
+        raise DataError("is of another run", where=path, mend=mend)
+    return kept
+
+
 def draw(found: Mapping[str, Sequence[tuple[int, float]]], frequency: float, path: Path) -> None:
     """The loss of each arm over its tokens, as PNG and SVG."""
     with styled():
@@ -185,18 +199,15 @@ def main() -> None:
             "log": {"eval_tokens": EVAL_TOKENS},
         },
     )
-    arguments.out.mkdir(parents=True, exist_ok=True)
     batches = heldout_of(config, corpus)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     frequency = by_frequency(batches, corpus)
     settings = {"tokens": config.budget.tokens, "spans": arguments.spans}
     found: dict[str, list[tuple[int, float]]] = {}
     for arm in ARMS:
         path = arguments.out / f"{arm.replace(' ', '_')}.json"
         if path.exists():
-            kept = json.loads(path.read_text("utf-8"))
-            if {name: kept[name] for name in settings} != settings:
-                mend = "give the same --tokens and --spans, or another --out"
-                raise DataError("is of another run", where=path, mend=mend)
+            kept = kept_of(path, settings)
         elif arm in arguments.only:
             kept = {**settings, "looks": run(arm, config, corpus, batches)}
             write_text_atomically(path, json.dumps(kept) + "\n")

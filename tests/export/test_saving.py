@@ -84,6 +84,8 @@ def test_a_model_in_bfloat16_is_stored_in_float32(tokenizer: Tokenizer, tmp_path
         POST.model_copy(update={"pooler": "gelu", "feed_forward": "gelu_tanh"}),
         CONFIGS["one-attention"],
         CONFIGS["one-feed-forward"],
+        POST.model_copy(update={"scale_logits": True}),
+        MODERN.model_copy(update={"scale_logits": True}),
     ],
 )
 def test_an_ablation_is_stored_in_our_own_format(
@@ -96,7 +98,10 @@ def test_an_ablation_is_stored_in_our_own_format(
     assert (source.family, source.architecture) == ("bertsmith", "MaskedLM")
     assert source.config == config
     batch = flat(random_examples([5, 9], config.type_vocab_size))
-    assert torch.equal(load_masked_lm(source)(batch), model(batch))
+    again, places = load_masked_lm(source), torch.tensor([1, 4, 7])
+    hidden = model(batch)
+    assert torch.equal(again(batch), hidden)
+    assert torch.equal(again.scores(hidden, places), model.scores(hidden, places))
     assert "bertsmith's own format" in (tmp_path / "README.md").read_text("utf-8")
     with pytest.raises(ValueError, match="bertsmith"):
         transformers.AutoModel.from_pretrained(tmp_path)

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from bertsmith.config import BudgetConfig, DataConfig, ModelConfig, OptimConfig, RunConfig
+from bertsmith.config import ModelConfig
 from bertsmith.data.denoise import corrupt_spans_and_mask
 from bertsmith.nn.embeddings import RelativePositions, bucket_of
 from bertsmith.nn.losses import decoder_loss, masked_lm_loss
 from bertsmith.nn.models import EncoderDecoderWithMaskedLM
-from bertsmith.recipes import t5
+from bertsmith.recipes import modern, t5
 from bertsmith.recipes.base import Recipe
 from bertsmith.types import Batch
 
@@ -70,22 +70,16 @@ def loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
 
 RECIPE = Recipe(
     citation="Raffel et al. 2020, T5; Zhang et al. 2020, PEGASUS; Jordan et al. 2024, Muon",
-    config=RunConfig(
-        recipe="modern_t5",
-        model=t5.RECIPE.config.model.model_copy(
-            update={"dropout": 0.0, "attention_dropout": 0.0, "inner_dropout": 0.0}
-        ),
-        data=DataConfig(short_rate=0.0, mask_rate=0.15, span_mean=3.0),
-        optim=OptimConfig(
-            name="muon",
-            lr=1e-2,
-            muon_lr=0.01,
-            beta2=0.98,
-            weight_decay=0.01,
-            warmup=0.05,
-            decay="stable",
-        ),
-        budget=BudgetConfig(minutes=20),
+    config=t5.RECIPE.config.model_copy(
+        update={
+            "recipe": "modern_t5",
+            "model": t5.RECIPE.config.model.model_copy(
+                update={"dropout": 0.0, "attention_dropout": 0.0, "inner_dropout": 0.0}
+            ),
+            "optim": modern.RECIPE.config.optim.model_copy(
+                update={"lr": 1e-2, "muon_lr": 0.01, "weight_decay": 0.01}
+            ),
+        }
     ),
     tokenizer=t5.RECIPE.tokenizer,
     segments=t5.segments,

@@ -97,8 +97,8 @@ LAYER_QKV = ("self.query", "self.key", "self.value")
 
 
 def is_plain(config: ModelConfig) -> bool:
-    """Whether `config` is an encoder alone, with LayerNorm, on its embeddings too, and with
-    positions from 0."""
+    """Whether `config` is an encoder alone, with LayerNorm, on its embeddings too, with positions
+    from 0, and with words scored as they are."""
     return (
         config.norm_kind == "layer"
         and config.embedding_norm
@@ -106,6 +106,7 @@ def is_plain(config: ModelConfig) -> bool:
         and not config.causal
         and not config.num_decoder_layers
         and not config.position_offset
+        and not config.scale_logits
     )
 
 
