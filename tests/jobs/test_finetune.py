@@ -99,6 +99,33 @@ def test_a_family_is_fine_tuned_to_its_own(family: str, inputs: Path, tmp_path: 
     check_saved_model(tuned, inputs)
 
 
+def test_dev_rows_that_are_trained_on_are_told(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, *rows = (inputs / "dev.tsv").read_text().splitlines(keepends=True)
+    learnt = (inputs / "train.tsv").read_text().splitlines(keepends=True)[1:]
+    copies = [" " + rows[0], rows[1]]  # the first with a space that makes no difference
+    (tmp_path / "train.tsv").write_text("".join([head, *learnt, *copies]))
+    texts = {line.split("\t")[0].strip() for line in (*learnt, *copies)}
+    known = sum(line.split("\t")[0] in texts for line in rows)
+    tuned = finetune(
+        "classify",
+        tmp_path / "train.tsv",
+        inputs / "dev.tsv",
+        inputs / "post",
+        tmp_path / "out",
+        **{**PROTOCOL, "epochs": 1},  # type: ignore[arg-type]
+        seeds=1,
+    )
+    said = f"{known} of the 60 dev texts are training texts, too, and no test."
+    assert tuned.scores["dev_in_train"] == known
+    assert f"{said} `bertsmith check data` lists them" in capsys.readouterr().err
+    for file in ("README.md", "report.html", "model/README.md"):
+        text = (tuned.folder / file).read_text()
+        assert said in text, file
+    assert "never trained on" not in (tuned.folder / "report.html").read_text()
+
+
 def check_saved_model(done: FinetuneResult, inputs: Path) -> None:
     """Our predictions give the accuracy in scores.json, and transformers' pipeline our own."""
     rows = list(open_table(inputs / "dev.tsv", labelled=True).rows)

@@ -31,6 +31,7 @@ from bertsmith.files import is_free, write_text_atomically
 from bertsmith.markdown import markdown_table
 from bertsmith.schema import Config, read_json_object, read_toml, validate
 from bertsmith.tasks.base import Setting, Task
+from bertsmith.tasks.findings import told_of_known
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.protocol import Protocol
 
@@ -293,7 +294,8 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
     chosen_by = " and ".join(METRIC_NAMES[metric] for metric in task.chosen_by)
     labels = f", {len(config.labels)} labels" if len(config.labels) > 1 else ""
     protocol, unit, drawn = config.protocol, task.unit, task.drawn or task.unit
-    caveats = [*protocol.caveats(), *task.caveats(scores["runs"][0])]
+    known = told_of_known(scores["dev_in_train"], scores["dev_examples"], unit)
+    caveats = [*known, *protocol.caveats(), *task.caveats(scores["runs"][0])]
     epochs = f"{'At most ' if protocol.patience else ''}{protocol.epochs} epochs"
     return f"""# Fine-tuned {task.product}
 

@@ -15,6 +15,7 @@ from bertsmith.export.weights import WEIGHTS
 from bertsmith.jobs.finetune_folder import FinetuneConfig, InputConfig
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.tasks.base import Encoded, Task
+from bertsmith.tasks.check import count_known
 from bertsmith.tasks.protocol import choose_protocol
 from bertsmith.tasks.tables import Labelled
 from bertsmith.tasks.thresholds import hold_out
@@ -46,6 +47,8 @@ class Plan:
     """The training rows that are learnt from ..."""
     held: Sequence[int]
     """... and those held out of that."""
+    dev_in_train: int
+    """Dev rows that are training rows, too."""
 
     @property
     def described(self) -> str:
@@ -70,6 +73,7 @@ class Plan:
             sets.pop("dev"),
             sets,
             self._encoded("train", self.held) if self.held else None,
+            self.dev_in_train,
         )
 
     def _encoded(self, name: str, places: Sequence[int]) -> Encoded:
@@ -147,7 +151,8 @@ def make_plan(
         ),
         protocol=chosen,
     )
-    return Plan(task, config, source, tokenizer, hardware, tables, truths, learnt, held)
+    known = count_known(task.items(dev.rows), task.items(train.rows))
+    return Plan(task, config, source, tokenizer, hardware, tables, truths, learnt, held, known)
 
 
 def _require_different(truths: Sequence[Any], places: Sequence[int], what: str, mend: str) -> None:

@@ -19,6 +19,7 @@ from bertsmith.nn.models import HeadedEncoder
 from bertsmith.report.finetune import thresholds, write_finetune_report
 from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.bootstrap import intervals
+from bertsmith.tasks.findings import told_of_known
 from bertsmith.tasks.fit import FitResult, predict
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.text.tokenizer import Tokenizer
@@ -119,6 +120,7 @@ def _card(
         f"It is the best of {config.seeds} seeds by its dev score."
         if config.seeds > 1
         else "Its scores are of one seed.",
+        *told_of_known(trainer.dev_in_train, dev, task.unit),
         *config.protocol.caveats(),
         *task.caveats(result),
     ]
@@ -159,6 +161,7 @@ def conclude(folder: RunFolder, config: FinetuneConfig, trainer: Trainer) -> dic
         "labels": list(config.labels),
         "train_examples": len(trainer.train.is_truncated),
         "dev_examples": len(trainer.dev.is_truncated),
+        "dev_in_train": trainer.dev_in_train,
         "truncated": trainer.truncated,
         "model": config.model,
         "protocol": config.protocol.model_dump(),

@@ -30,6 +30,7 @@ from bertsmith.jobs.progress import Bar, Notes, Teller
 from bertsmith.jobs.signals import StopRequest
 from bertsmith.jobs.trainer import Trainer
 from bertsmith.jobs.watch import StoppedError, Watch
+from bertsmith.tasks.findings import told_of_known
 from bertsmith.tasks.fit import MICRO_TOKENS
 
 WORTH_PROCESSES = 20_000
@@ -198,6 +199,8 @@ def _announce(bar: Bar, plan: Plan, trainer: Trainer, finished: int) -> None:
     first, *notes = plan.described.splitlines()
     for line in (f"{train:,} training and {dev:,} dev {unit} {first}", *notes):
         bar.say(line)
+    for line in told_of_known(trainer.dev_in_train, dev, unit):
+        bar.say(f"{line} `bertsmith check data` lists them")
     if trainer.held is not None:
         count = len(trainer.held.is_truncated)
         bar.say(f"{count:,} further training {unit} are held out, to choose the threshold on")

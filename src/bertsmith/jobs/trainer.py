@@ -47,6 +47,8 @@ class Trainer:
     """Further labelled sets, by name, that each finished run is scored on."""
     held: Encoded | None = None
     """Training rows that are not learnt from: thresholds are chosen on them, else on `dev`."""
+    dev_in_train: int = 0
+    """Dev rows that are training rows, too."""
     _kept: dict[Init, tuple[Encoded, Encoded]] = field(default_factory=dict)
 
     @property

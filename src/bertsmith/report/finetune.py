@@ -23,6 +23,7 @@ from bertsmith.report.page import (
     write_report,
 )
 from bertsmith.report.scores import FinetuneRun, Scores, Spread, TypeScores, read_scores
+from bertsmith.tasks.findings import told_of_known
 from bertsmith.tasks.metrics import METRIC_NAMES
 from bertsmith.tasks.mistakes import FILE
 from bertsmith.tasks.protocol import Protocol
@@ -240,13 +241,14 @@ def _protocol(scores: Scores) -> list[Section]:
         "epochs": epochs,
         "seeds": ", ".join(str(seed) for seed in sorted({run.seed for run in scores.runs})),
     }
+    known = told_of_known(scores.dev_in_train, scores.dev_examples, scores.unit)
     words = (
         f"{scores.method} From scratch means the same network, "
         "data, order and settings, with random initial weights. The scores are those "
-        "of the held-out examples, which are never trained on."
+        f"of the held-out examples{'' if known else ', which are never trained on'}."
     )
     protocol = Protocol.model_validate(scores.protocol)
-    notes = [Note(caveat) for caveat in protocol.caveats()]
+    notes = [Note(caveat) for caveat in (*known, *protocol.caveats())]
     chosen = {name.replace("_", " "): str(value) for name, value in protocol if value not in ("",)}
     return [Text(words), *notes, KeyValues({**chosen, **facts}), *_thresholds(scores)]
 

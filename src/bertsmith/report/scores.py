@@ -64,6 +64,8 @@ class Scores(_Record):
     labels: list[str]
     train_examples: int
     dev_examples: int
+    dev_in_train: int = 0
+    """Dev rows that are training rows, too."""
     model: str
     method: str = "All weights are trained, with one linear layer on [CLS]."
     runs: list[FinetuneRun] = Field(min_length=1)

@@ -108,6 +108,12 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
     return found
 
 
+def count_known(items: Sequence[Item], others: Sequence[Item]) -> int:
+    """How many of `items` have a text that one of `others` has, too."""
+    there = {_key(item.text) for item in others}
+    return sum(_key(item.text) in there for item in items)
+
+
 def balance(items: Sequence[Item]) -> Counter[str]:
     """How often each label is there."""
     return Counter(label for item in items for label in item.counted)

@@ -61,3 +61,10 @@ def single(kind: str, level: Level, what: str, places: Iterable[Place]) -> list[
     """A finding with a place each time; none where there are no places."""
     found = tuple((place,) for place in places)
     return [Finding(kind, level, what, found, len(found))] if found else []
+
+
+def told_of_known(known: int, dev: int, unit: str) -> list[str]:
+    """What is to be said where `known` of `dev` dev rows are training rows, too."""
+    if not known:
+        return []
+    return [f"{known:,} of the {dev:,} dev {unit} are training {unit}, too, and no test."]
