@@ -24,6 +24,7 @@ from benchmarks import (
     steps,
     symbols,
     timing,
+    zero_shot,
 )
 
 from bertsmith.errors import DataError
@@ -178,6 +179,21 @@ def test_what_is_missing_is_told_before_anything_is_trained(
     with pytest.raises(SystemExit):
         symbols.main()
     assert f"error: {tmp_path}: none of dna_splice.tsv, " in capsys.readouterr().err
+
+
+def test_zero_shot_scores_are_told_by_beginning_and_seed(tmp_path: Path) -> None:
+    f1 = {"pretrained": [0.5, 0.2, 0.3], "scratch": [0.1]}
+    runs = [
+        {"init": init, "seed": seed, "also": {"XQuAD zh": {"f1": value, "exact": value / 2}}}
+        for init, values in f1.items()
+        for seed, value in enumerate(values)
+    ]
+    scores = zero_shot.scores_on("XQuAD zh", runs)
+    asked = zero_shot.Asked("English questions", 1000, "XQuAD zh", scores)
+    spreads = ["30.0 (20.0 to 50.0) / 15.0 (10.0 to 25.0)", "10.0 / 5.0"]
+    assert asked.cells() == ["English questions", "1,000", "XQuAD zh", *spreads]
+    zero_shot.draw([asked], tmp_path / "f1")
+    assert "English" in (tmp_path / "f1.svg").read_text("utf-8")
 
 
 def test_a_mistake_in_another_process_is_told_there_and_ends_this_one(
