@@ -59,6 +59,11 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether it is what `open_atomically` was writing when something killed it."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 def require_place(path: Path, error: type[BertsmithError], but: Iterable[str | Path] = ()) -> None:
     """Raise `error`, before the work, where no file could be written at `path` after it.
 

@@ -111,7 +111,14 @@ def test_a_search_shows_the_best_points_answers(inputs: Path, tmp_path: Path) ->
     grid = "lr=2e-3,1e-9 epochs=2 batch_size=16"
     done = search_grid("qa", *data, tmp_path / "out", grid=grid, seeds=1, workers=1, max_length=48)
     (best, *_) = done.found["points"]
-    examples = json.loads((tmp_path / "out" / best["folder"] / "examples.json").read_text("utf-8"))
+    its_folder = tmp_path / "out" / best["folder"]
+    answers = ("predictions.json", "nbest_predictions.json", "null_odds.json", "errors.tsv")
+    for name in answers:
+        assert (tmp_path / "out" / name).read_bytes() == (its_folder / name).read_bytes()
+    (its_folder / ".predictions.json.1.tmp").write_text("{")  # killed
+    search_grid("qa", *data, tmp_path / "out", grid=grid, seeds=1, workers=1, max_length=48)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    examples = json.loads((its_folder / "examples.json").read_text("utf-8"))
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert all(one["after"][:12] in page for one in examples)
 

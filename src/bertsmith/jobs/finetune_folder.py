@@ -27,7 +27,7 @@ from pydantic import Field
 
 from bertsmith.engine.log import read_log
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.files import is_free, write_text_atomically
+from bertsmith.files import is_free, is_temporary, write_text_atomically
 from bertsmith.markdown import markdown_table
 from bertsmith.schema import Config, read_json_object, read_toml, validate
 from bertsmith.tasks.base import Setting, Task
@@ -184,7 +184,7 @@ class RunFolder:
                 shutil.rmtree(self.model, ignore_errors=True)
                 part.model.replace(self.model)
             for path in part.path.iterdir():
-                if path.is_file() and path != part.log:
+                if path.is_file() and path != part.log and not is_temporary(path):
                     path.replace(self.path / path.name)
         others = [r for r in self._logged() if (r.get("init"), r.get("seed")) != key]
         self._write_log([*others, *part._logged()])

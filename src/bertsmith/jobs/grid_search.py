@@ -5,7 +5,8 @@ OUT/
   points/       a fine-tuning's run folder each (see `finetune_folder`); only the best has a model
   search.json   every point's median, range and failures; search.png and search.svg the same drawn
   report.html   all of it to look at; README.md as text
-  model/        the best point's, by the median over its seeds; scores.json and errors.tsv are too
+  model/        the best point's, by the median over its seeds; so are scores.json, errors.tsv and
+                what else its task leaves
 
 A point is finished once its scores.json is there, and one that is not goes on where its last seed
 was: so does the search, `kill -9` included. Other points may be asked for later; those that are
@@ -27,7 +28,13 @@ from bertsmith.errors import ConfigError, ModelError, TrainingError
 from bertsmith.export.folder import CONFIG
 from bertsmith.export.model_card import with_limit
 from bertsmith.export.weights import WEIGHTS
-from bertsmith.files import alone_in, is_free, replace_folder, write_text_atomically
+from bertsmith.files import (
+    alone_in,
+    is_free,
+    is_temporary,
+    replace_folder,
+    write_text_atomically,
+)
 from bertsmith.jobs.finetune import read_sets
 from bertsmith.jobs.finetune_folder import FinetuneConfig, differences
 from bertsmith.jobs.finetune_plan import Plan, make_plan
@@ -42,8 +49,8 @@ from bertsmith.tasks.protocol import choose_protocol
 from bertsmith.tasks.tables import Columns
 
 MARKER, DIVERGED = "search.toml", "diverged.json"
-KEPT = ("scores.json", "errors.tsv")
-"""Of the best point, beside its model."""
+ITS_OWN = ("config.toml", "log.jsonl", "README.md", "report.html")
+"""What stays in a point's folder; all else is the best one's to show."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +251,9 @@ def _conclude(folder: Path, places: Mapping[Point, Path], plan: Plan) -> SearchR
         "metrics": list(task.metrics),
         "points": points,
     }
-    for name in KEPT:
-        if (best / name).is_file():
-            write_text_atomically(folder / name, (best / name).read_text("utf-8"))
+    for path in best.iterdir():
+        if path.name not in ITS_OWN and path.is_file() and not is_temporary(path):
+            write_text_atomically(folder / path.name, path.read_text("utf-8"))
     _copy_model(best / "model", folder / "model", len(points))
     write_text_atomically(folder / "search.json", json.dumps(found, indent=1) + "\n")
     write_search_report(folder, found)
