@@ -129,7 +129,8 @@ def _readme(found: Found, table: Table) -> str:
 
 {markdown_table(table.columns, table.rows)}
 
-- `model/` the best point's best seed, in the Hugging Face format; `scores.json`, `errors.tsv`
+- `model/` the best point's best seed, in the Hugging Face format; its `scores.json`,
+  `errors.tsv` and what else its task leaves
 - `report.html`, `search.png` the same to look at; `search.json` all of it
 - `points/` each point's run folder
 
