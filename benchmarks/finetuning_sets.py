@@ -38,6 +38,7 @@ class Recipe:
     batch_size: int
     epochs: int
     max_length: int
+    eps: float = 1e-8
 
     def protocol(self) -> dict[str, Any]:
         """As ours takes it."""
@@ -48,6 +49,7 @@ class Recipe:
             "max_length": self.max_length,
             "warmup": 0.0,
             "weight_decay": 0.0,
+            "eps": self.eps,
         }
 
 

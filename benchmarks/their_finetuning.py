@@ -56,6 +56,7 @@ class TheirRun:
             args=transformers.TrainingArguments(
                 output_dir=self._folder.name,
                 learning_rate=recipe.lr,
+                adam_epsilon=recipe.eps,
                 per_device_train_batch_size=recipe.batch_size // parts,
                 gradient_accumulation_steps=parts,
                 per_device_eval_batch_size=EVALUATION_BATCH,

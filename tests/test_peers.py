@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,18 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks/ is no part of the package
 
-from benchmarks import scores
+from benchmarks import our_finetuning, scores
 from benchmarks.finetuning_sets import SETS, Labels, Recipe, subset
+from benchmarks.their_finetuning import TheirRun
 from benchmarks.their_scripts import script_of
 from benchmarks.timing import Answer, conversations
 
 from bertsmith.config import ModelConfig
-from bertsmith.export.huggingface import save_model
-from bertsmith.tasks import choice, classify, qa, regress, tagging
+from bertsmith.engine.precision import choose_hardware
+from bertsmith.export.huggingface import load_finetuned, read_model, save_model
+from bertsmith.jobs.trainer import Trainer
+from bertsmith.nn.models import HeadedEncoder
+from bertsmith.tasks import choice, classify, fit, qa, regress, tagging
 from bertsmith.tasks.base import Task
 from bertsmith.tasks.fit import evaluate
 from wordpieces import wordpiece
@@ -67,6 +73,38 @@ def _placed(question: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "answer_start": question["context"].index(text)}
 
 
+def small_network(
+    task: Task[Any, Any], names: Sequence[str], folder: Path, dropout: float
+) -> HeadedEncoder:
+    """One with large weights, saved to `folder`, too."""
+    tokenizer = wordpiece([TEXT], 60)
+    torch.manual_seed(1)
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        num_layers=2,
+        num_heads=2,
+        hidden_size=16,
+        intermediate_size=32,
+        max_position_embeddings=256,
+        dropout=dropout,
+        attention_dropout=dropout,
+    )
+    model = task.network(config, len(names), dropout).eval()
+    for weight in model.parameters():
+        if weight.ndim > 1:
+            weight.data.normal_(0, 0.5)
+    save_small(task, names, model, folder)
+    return model
+
+
+def save_small(
+    task: Task[Any, Any], names: Sequence[str], model: HeadedEncoder, folder: Path
+) -> None:
+    """As bertsmith writes it."""
+    kind = {"problem_type": task.problem_type} if task.problem_type else {}
+    save_model(folder, model, wordpiece([TEXT], 60), labels=names or None, **kind)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("task", "suffix", "shown"),
     [
@@ -90,22 +128,8 @@ def test_a_network_has_the_same_score_on_either_side(
     task = task.suited(data)
     names = task.output_names(data)
     labels = Labels("small", task, names, data, data, {}, RECIPE, shown)
+    model = small_network(task, names, tmp_path / "model", dropout=0.1)
     tokenizer = wordpiece([TEXT], 60)
-    torch.manual_seed(1)
-    config = ModelConfig(
-        vocab_size=tokenizer.vocab_size,
-        num_layers=2,
-        num_heads=2,
-        hidden_size=16,
-        intermediate_size=32,
-        max_position_embeddings=256,
-    )
-    model = task.network(config, len(names), 0.1).eval()
-    for weight in model.parameters():
-        if weight.ndim > 1:
-            weight.data.normal_(0, 0.5)
-    kind = {"problem_type": task.problem_type} if task.problem_type else {}
-    save_model(tmp_path / "model", model, tokenizer, labels=names or None, **kind)
     ours = evaluate(task, model, task.encode(data.rows, tokenizer, 256, labels.truths(data)))
 
     reader = transformers.AutoTokenizer.from_pretrained(str(tmp_path / "model"))
@@ -120,6 +144,52 @@ def test_a_network_has_the_same_score_on_either_side(
     assert said.loss.isfinite()
     assert labels.scores(theirs) == pytest.approx(labels.scores(ours), abs=1e-4)
     assert 0 < abs(getattr(ours, shown[0])) < 1
+
+
+@pytest.mark.parametrize(
+    ("task", "suffix"),
+    [(classify.TASK, "tsv"), (tagging.TASK, "conll"), (choice.TASK, "jsonl")],
+    ids=lambda value: value.name if isinstance(value, Task) else None,
+)
+def test_a_fine_tuning_ends_where_theirs_does(
+    task: Task[Any, Any], suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six steps of all rows at once, nothing dropped, in fp32, from the same network: losses,
+    clipping and optimizer are theirs.
+
+    So large an epsilon lets no rounding of gradients that are zero decide a step, and shows the
+    scale of the others. Our rate is that of a step's middle, theirs that of its beginning. Answers
+    are left out: theirs may begin in the question, ours in the text alone (Devlin et al. 2019,
+    section 4.2).
+    """
+    file = tmp_path / f"rows.{suffix}"
+    file.write_text(rows_of(task, 24), encoding="utf-8")
+    data = task.read(file)
+    task = task.suited(data)
+    names = task.output_names(data)
+    recipe = Recipe(lr=3e-3, batch_size=24, epochs=6, max_length=256, eps=1e-3)
+    labels = Labels("small", task, names, data, data, {}, recipe, task.metrics[:1])
+    small_network(task, names, tmp_path / "start", dropout=0.0)
+
+    source = read_model(tmp_path / "start")
+    monkeypatch.setattr(Trainer, "network", lambda self, init, seed: load_finetuned(source))
+    half = 0.5 / recipe.epochs
+    monkeypatch.setattr(fit, "make_schedule", lambda config: lambda at: 1 - (at - half))
+    exact = partial(choose_hardware, precision="float32")
+    monkeypatch.setattr(our_finetuning, "choose_hardware", exact)
+    ours = our_finetuning.OurRun(labels, tmp_path / "start")
+    ours.train()
+    with closing(TheirRun(labels, tmp_path / "start")) as theirs:
+        theirs.train()
+    save_small(task, names, ours.model, tmp_path / "end")
+    read = type(theirs.model).from_pretrained
+    begun, ended = (read(str(tmp_path / name)).state_dict() for name in ("start", "end"))
+    differences = {
+        name: float((ended[name] - weight).abs().max())
+        for name, weight in theirs.model.state_dict().items()
+    }
+    assert max(differences.values()) < 1e-4, differences
+    assert max(float((ended[name] - begun[name]).abs().max()) for name in ended) > 5e-3
 
 
 def test_a_subset_is_the_same_for_all_who_ask(tmp_path: Path) -> None:

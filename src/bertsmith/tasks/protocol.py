@@ -27,6 +27,8 @@ class Protocol(Config):
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the steps over which the rate rises from 0."""
     weight_decay: float = Field(0.01, ge=0)
+    eps: float = Field(1e-6, gt=0)
+    """Adam's, as BERT's code has it; torch's, and so transformers' Trainer's, is 1e-8."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """In the encoder, its attention and before the classifier."""
     max_length: int = Field(128, ge=4)
@@ -69,6 +71,7 @@ class Protocol(Config):
             name="adamw",
             lr=self.lr,
             beta2=0.999,
+            eps=self.eps,
             weight_decay=self.weight_decay,
             grad_clip=self.grad_clip,
             warmup=self.warmup,
