@@ -6,9 +6,9 @@ Kao & Lee 2021: each symbol stands for a random word of MODEL's vocabulary, and 
 fine-tuned from MODEL's weights and from random ones, for as many steps, on the same four fifths of
 each set; the rest is scored (DIR holds dna_splice.tsv, protein_family.tsv, music_nottingham.tsv, or
 some of them). Prints the table of accuracies, and leaves in OUT/NAME/curve the losses and scores of
-all seeds and the loss around the first. `--new-embeddings` gives each symbol an embedding of its
-own. What is finished is not done again. `--quick` is the same thing with a few sequences, for
-one epoch.
+all seeds and the loss around the first, for which that is trained four times again, but with
+`--curves-only`. `--new-embeddings` gives each symbol an embedding of its own. What is finished is
+not done again. `--quick` is the same thing with a few sequences, for one epoch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--new-embeddings", action="store_true")
+    parser.add_argument("--curves-only", action="store_true")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -105,8 +107,9 @@ def main() -> None:
             raise SystemExit(tuned.exit_status)
         print(line(one.name, tuned, largest_class(task, data)), flush=True)
         if not (out / "curve" / "report.html").exists():
-            shape = {"grid": 2, "examples": 8} if arguments.quick else {}
-            analyze_curve(out / "run", out / "curve", **shape)  # type: ignore[arg-type]
+            shape: dict[str, Any] = {"grid": 2, "examples": 8} if arguments.quick else {}
+            surface = not arguments.curves_only
+            analyze_curve(out / "run", out / "curve", surface=surface, **shape)
 
 
 def taken(source: Path, rows: int | None, out: Path) -> Path:
