@@ -126,6 +126,30 @@ def test_dev_rows_that_are_trained_on_are_told(
     assert "never trained on" not in (tuned.folder / "report.html").read_text()
 
 
+def test_without_a_dev_set_a_fifth_is_held_out(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(dev: Path | None, seeds: int = 1) -> FinetuneResult:
+        changes = {**PROTOCOL, "epochs": 1, "seeds": seeds}
+        files = (inputs / "train.tsv", dev, inputs / "post", tmp_path / "out")
+        return finetune("classify", *files, **changes)  # type: ignore[arg-type]
+
+    scores = start(None).scores
+    assert scores["train_examples"] + scores["dev_examples"] == 160
+    held = scores["dev_examples"]
+    assert held == pytest.approx(32, abs=6)  # some texts are there twice, and stay together
+    assert scores["dev_in_train"] == 0
+    said = capsys.readouterr().err
+    assert f"{held} of 160 texts are held out to be scored on" in said
+    for file in ("README.md", "model/README.md"):
+        assert "what is held out of `train.tsv`" in (tmp_path / "out" / file).read_text(), file
+    with pytest.raises(ConfigError, match=r"input\.dev_is_held_out"):
+        start(inputs / "train.tsv")
+    again = start(None, seeds=2).scores
+    assert again["dev_examples"] == held
+    assert again["runs"][0] == scores["runs"][0]
+
+
 def check_saved_model(done: FinetuneResult, inputs: Path) -> None:
     """Our predictions give the accuracy in scores.json, and transformers' pipeline our own."""
     rows = list(open_table(inputs / "dev.tsv", labelled=True).rows)

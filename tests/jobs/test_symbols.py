@@ -12,7 +12,6 @@ import pytest
 import transformers
 
 from bertsmith.cli.main import run
-from bertsmith.errors import ConfigError
 from bertsmith.export.huggingface import read_model
 from bertsmith.jobs.finetune import finetune
 from bertsmith.jobs.predict import Predictor, evaluate_file
@@ -102,12 +101,6 @@ def test_a_search_holds_the_same_sequences_out_at_every_point(
     assert sorted(point["lr"] for point in found["points"]) == [1e-4, 3e-3]
     assert found["train_examples"] + found["dev_examples"] <= 300
     assert read_model(tmp_path / "out" / "model").labels == ("none", "site")
-
-
-def test_other_tasks_want_a_dev_set(inputs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nothing to be scored on; give --dev FILE"):
-        finetune("classify", inputs / "dna.tsv", None, inputs / "model", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_real_sequences(inputs: Path, tmp_path: Path) -> None:

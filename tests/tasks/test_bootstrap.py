@@ -183,8 +183,8 @@ def test_questions_on_a_text_are_drawn_together() -> None:
     assert qa.TASK.resampling(model, fewer, np.concatenate(each[:4])).units == 4  # of two texts
 
     choices = [
-        Choice(text, "What is it", ("bread", "water"), 0)
-        for text in ("", texts[0], texts[1], texts[0], " ")
+        Choice(text, f"What is it {number}", ("bread", "water"), 0)
+        for number, text in enumerate(("", texts[0], texts[1], texts[0], " "))
     ]
     chosen = choice.TASK.encode(choices, tokenizer, 48, choices)
     scores = np.array([1, 0, 1, 0, 0, 1, 0, 1, 1, 0], dtype=float)[:, None]

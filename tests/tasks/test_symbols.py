@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bertsmith.errors import ConfigError, DataError
-from bertsmith.tasks.symbols import HELD_OUT, TASK, SymbolTask, symbols
+from bertsmith.tasks.parting import HELD_OUT
+from bertsmith.tasks.symbols import TASK, SymbolTask, symbols
 from bertsmith.tasks.tables import Labelled, TextRow
 
 ROWS = [("EI", "ACGT"), ("EI", "acgt"), ("IE", "GGTT"), ("N", "TT AA"), ("EI", "TTAA")]

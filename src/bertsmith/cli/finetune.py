@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bertsmith.tasks.base import Task
 
 _TABLES = (
-    click.option("--train", required=True, type=Path, help="Labelled texts to learn from."),
-    click.option("--dev", required=True, type=Path, help="Labelled texts to be scored on."),
+    click.option("--train", required=True, type=Path, help="Labelled rows to learn from."),
+    click.option("--dev", type=Path, help="... to be scored on.  [default: a fifth of them]"),
     click.option("--model", required=True, type=Path, help="A pre-trained model's folder."),
     click.option("--out", required=True, type=Path, help="Where the results go."),
 )
@@ -26,9 +26,10 @@ def finetune() -> None:
     """Fine-tune a model on labelled text.
 
     TRAIN and DEV are .csv, .tsv or .jsonl files with a text, or two, and a label a row (for
-    tag, CoNLL files); the columns are guessed from their names. Leaves OUT/model,
-    OUT/scores.json and OUT/report.html. The same command again, or with more seeds, goes on: a
-    finished seed is kept, and one that was interrupted goes on.
+    tag, CoNLL files); the columns are guessed from their names. Without DEV a fifth of TRAIN is
+    held out, always the same. Leaves OUT/model, OUT/scores.json and OUT/report.html. The same
+    command again, or with more seeds, goes on: a finished seed is kept, and one that was
+    interrupted goes on.
     """
 
 
@@ -140,9 +141,7 @@ def choice(**choices: Any) -> None:
 
 @finetune.command()
 @apply(
-    click.option("--train", required=True, type=Path, help="Labelled sequences to learn from."),
-    click.option("--dev", type=Path, help="... to be scored on.  [default: a fifth of them]"),
-    *_TABLES[2:],
+    *_TABLES,
     COLUMNS[0],
     *COLUMNS[2:],
     click.option(

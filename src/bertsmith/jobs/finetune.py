@@ -71,11 +71,12 @@ def finetune(
 
     `task` is one of `bertsmith.tasks.find`, such as "classify", or its name; `train` and `dev`
     are labelled files, tables where its rows are texts (see `bertsmith.tasks.tables`), `dev`
-    None for a task that makes one of its own, and `model` a model folder. `seeds` is their
-    number: three below FEW_EXAMPLES training examples, else one. `from_scratch` adds the same
-    runs from random weights. `workers` runs are trained at a time, each on one core; None: on a
-    processor as many as there are cores, and memory, where they take long enough. `protocol` are
-    fields of `Protocol`. Leaves the run folder that `bertsmith.jobs.finetune_folder` describes.
+    None where a part of `train` is to be held out (see `Task.parted`), and `model` a model
+    folder. `seeds` is their number: three below FEW_EXAMPLES training examples, else one.
+    `from_scratch` adds the same runs from random weights. `workers` runs are trained at a time,
+    each on one core; None: on a processor as many as there are cores, and memory, where they
+    take long enough. `protocol` are fields of `Protocol`. Leaves the run folder that
+    `bertsmith.jobs.finetune_folder` describes.
 
     Raises DataError for what is wrong with the tables, ModelError for the model, ConfigError
     for a value, where `out` holds something else, or this under way, or under torchrun,

@@ -52,6 +52,8 @@ class InputConfig(Config):
     pair_column: str | None = None
     label_column: str
     header: bool = True
+    dev_is_held_out: bool = False
+    """Whether `dev` names the training file, of which a part is held out."""
     train_sha256: str
     dev_sha256: str
     model_sha256: str
@@ -75,6 +77,12 @@ class FinetuneConfig(Config):
     """What was chosen of the task's own."""
     input: InputConfig
     protocol: Protocol
+
+    @property
+    def scored_on(self) -> str:
+        """The dev set, for a README."""
+        name = f"`{Path(self.dev).name}`"
+        return f"what is held out of {name}" if self.input.dev_is_held_out else name
 
     def runs(self) -> list[RunKey]:
         """What is to be trained, in order."""
@@ -300,7 +308,7 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
     return f"""# Fine-tuned {task.product}
 
 {scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
-{scores["dev_examples"]:,} of `{Path(config.dev).name}`, the median of
+{scores["dev_examples"]:,} of {config.scored_on}, the median of
 {config.seeds} seed{"s" if config.seeds > 1 else ""}; in brackets, what other {drawn} of the kind
 would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in caveats)}
 

@@ -144,6 +144,7 @@ def make_plan(
             pair_column=train.columns.pair,
             label_column=train.columns.label or "",
             header=train.columns.header,
+            dev_is_held_out=dev.is_held_out,
             train_sha256=file_sha256(train.path),
             dev_sha256=file_sha256(dev.path),
             model_sha256=file_sha256(model / WEIGHTS),

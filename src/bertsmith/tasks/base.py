@@ -12,7 +12,7 @@ One family, one file: those on whole texts are SequenceTasks (`classify`, `multi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,11 +24,12 @@ from torch import Tensor
 
 from bertsmith.config import ModelConfig
 from bertsmith.data.examples import ListSource
-from bertsmith.errors import ConfigError
+from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks.findings import Finding, Item
-from bertsmith.tasks.many_scores import Resampling
+from bertsmith.tasks.many_scores import Resampling, outermost
 from bertsmith.tasks.metrics import ClassScores, Metrics
+from bertsmith.tasks.parting import FEWEST_GROUPS, held_out, part
 from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.text.tokenizer import Tokenizer
@@ -156,6 +157,11 @@ class Task(ABC, Generic[RowT, EncodedT]):
     def items(self, rows: Sequence[RowT]) -> list[Item]:
         """What `bertsmith check data` compares of each row; its label where it has one."""
 
+    def groupings(self, rows: Sequence[RowT]) -> list[Sequence[Hashable]]:
+        """What rows hang together by, such as articles: groupings, the largest groups first, each
+        naming a group for every row. Empty where each stands by itself."""
+        return []
+
     def oddities(self, data: Labelled[RowT]) -> list[Finding]:
         """What only rows of this kind can have wrong, all of it."""
         return []
@@ -173,13 +179,25 @@ class Task(ABC, Generic[RowT, EncodedT]):
     def parted(
         self, train: Labelled[RowT], dev: Labelled[RowT] | None
     ) -> tuple[Labelled[RowT], Labelled[RowT]]:
-        """The sets to learn from and to be scored on, `dev` being None where none is given.
+        """The sets to learn from and to be scored on.
 
-        Raises ConfigError where the task makes none of its own.
+        Where `dev` is None, a fifth of the training rows is held out (`bertsmith.tasks.parting`),
+        and what hangs together, or is there twice, is on one side. Raises DataError.
         """
-        if dev is None:
-            raise ConfigError("nothing to be scored on", where="dev", mend="give --dev FILE")
-        return train, dev
+        if dev is not None:
+            return train, dev
+        items = self.items(train.rows)
+        texts = [item.key.hex() for item in items]
+        groups = outermost(*self.groupings(train.rows), texts, fewest=FEWEST_GROUPS)
+        places = held_out(items, groups)
+        if not places:
+            raise DataError(
+                f"{len(items):,} {self.unit} are too few, or too much alike, to hold any out",
+                where=train.path,
+                mend="give some to be scored on with --dev FILE",
+            )
+        note = f"{len(places):,} of {len(items):,} {self.unit} are held out to be scored on"
+        return part(train, places, note)
 
     def for_training(self, train: Labelled[RowT]) -> Labelled[RowT]:
         """The rows that can be learnt from, with notes on the others. Raises DataError."""

@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import combinations, pairwise, takewhile
 from typing import Any
 
 import numpy as np
 
 from bertsmith.tasks.base import Task
-from bertsmith.tasks.findings import Finding, Item, Place, single
+from bertsmith.tasks.findings import Finding, Item, Place, key_of, single
 from bertsmith.tasks.tables import Labelled
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import IntArray
@@ -38,7 +37,7 @@ def repeats(items: Sequence[Item]) -> list[Finding]:
     """Rows that are there twice, and texts with labels that contradict each other."""
     groups: dict[bytes, list[Item]] = {}
     for item in items:
-        groups.setdefault(_key(item.text), []).append(item)
+        groups.setdefault(item.key, []).append(item)
     same, other = [], []
     for group in groups.values():
         alike: dict[frozenset[str], list[Item]] = {}
@@ -84,8 +83,8 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
     """Rows of `items` whose text, or what they share with others, `others` of file `name` have."""
     there: dict[bytes, Item] = {}
     for item in others:
-        there.setdefault(_key(item.text), item)
-    pairs = [(item, there[key]) for item in items if (key := _key(item.text)) in there]
+        there.setdefault(item.key, item)
+    pairs = [(item, there[key]) for item in items if (key := item.key) in there]
     found = []
     if pairs:
         differ = sum(a.contradicts(b) for a, b in pairs)
@@ -93,7 +92,7 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
         places = tuple((Place(a.at), Place(b.at)) for a, b in pairs)
         what = f"are in {name}, too (here = there){but}"
         found.append(Finding("overlap", "warning", what, places, len(pairs)))
-    known = {_key((item.shared,)) for item in others if item.shared}
+    known = {key_of((item.shared,)) for item in others if item.shared}
     seen = {id(item) for item, _ in pairs}
     found += single(
         "shared texts",
@@ -102,7 +101,7 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
         (
             Place(item.at)
             for item in items
-            if item.shared and id(item) not in seen and _key((item.shared,)) in known
+            if item.shared and id(item) not in seen and key_of((item.shared,)) in known
         ),
     )
     return found
@@ -110,8 +109,8 @@ def overlap(items: Sequence[Item], others: Sequence[Item], name: str) -> list[Fi
 
 def count_known(items: Sequence[Item], others: Sequence[Item]) -> int:
     """How many of `items` have a text that one of `others` has, too."""
-    there = {_key(item.text) for item in others}
-    return sum(_key(item.text) in there for item in items)
+    there = {item.key for item in others}
+    return sum(item.key in there for item in items)
 
 
 def balance(items: Sequence[Item]) -> Counter[str]:
@@ -187,9 +186,3 @@ def measure(
         ),
     ]
     return Lengths(np.array(tokens, dtype=np.int64), max_length, share), findings
-
-
-def _key(text: Sequence[str]) -> bytes:
-    """The same for texts that differ in white space alone."""
-    whole = "\x1f".join(" ".join(part.split()) for part in text)
-    return blake2b(whole.encode("utf-8"), digest_size=16).digest()

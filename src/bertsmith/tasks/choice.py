@@ -9,7 +9,7 @@ number and lengths.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -125,6 +125,10 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
             for choice in rows
         ]
 
+    def groupings(self, rows: Sequence[Choice]) -> list[Sequence[Hashable]]:
+        """By contexts; a question without one by itself."""
+        return [[one.context.strip() or (one.question, *sorted(one.options)) for one in rows]]
+
     def oddities(self, data: Labelled[Choice]) -> list[Finding]:
         """Questions that have an option twice."""
         twice = (
@@ -214,8 +218,8 @@ class ChoiceTask(Task[Choice, EncodedChoices]):
         chosen = [int(scores.argmax()) for scores in _by_question(data, outputs)]
         right = [choice.right for choice in data.choices]
         values = {"accuracy": (np.array(chosen) == np.array(right)).astype(float)}
-        contexts = [choice.context.strip() or row for row, choice in enumerate(data.choices)]
-        return of_means(values, outermost(contexts, range(len(contexts))))
+        by_itself = range(len(data.choices))
+        return of_means(values, outermost(*self.groupings(data.choices), by_itself))
 
     def assess_each(
         self, model: HeadedEncoder, data: EncodedChoices, outputs: FloatArray, names: Sequence[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 Level = Literal["note", "warning"]
@@ -33,6 +34,11 @@ class Item:
     """A text that it shares with other rows, such as the context of several questions."""
 
     @property
+    def key(self) -> bytes:
+        """The same for texts that differ in white space alone."""
+        return key_of(self.text)
+
+    @property
     def label(self) -> str:
         """What is right of it, in words."""
         return " | ".join(sorted(self.right))
@@ -55,6 +61,12 @@ class Finding:
     """Each of them one place, or several that belong together."""
     count: int
     """Rows, or what else `what` speaks of."""
+
+
+def key_of(text: Iterable[str]) -> bytes:
+    """The same for texts, in parts, that differ in white space alone."""
+    whole = "\x1f".join(" ".join(part.split()) for part in text)
+    return blake2b(whole.encode("utf-8"), digest_size=16).digest()
 
 
 def single(kind: str, level: Level, what: str, places: Iterable[Place]) -> list[Finding]:

@@ -38,10 +38,10 @@ def of_sums(
     return Resampling(values_NC.shape[0], lambda weights_RN: scores((values_NC.T @ weights_RN.T).T))
 
 
-def outermost(*groupings: Sequence[Hashable]) -> Sequence[Hashable]:
+def outermost(*groupings: Sequence[Hashable], fewest: int = FEWEST_GROUPS) -> Sequence[Hashable]:
     """What to draw whole, of the groups that rows belong to, the largest first, such as articles:
-    the first of which there are FEWEST_GROUPS, else the last."""
-    enough = (groups for groups in groupings if len(set(groups)) >= FEWEST_GROUPS)
+    the first of which there are `fewest`, else the last."""
+    enough = (groups for groups in groupings if len(set(groups)) >= fewest)
     return next(enough, groupings[-1])
 
 

@@ -8,7 +8,7 @@ F1 there, which the saved model keeps; where it has none, there is always an ans
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +158,14 @@ class QuestionTask(Task[Question, EncodedQuestions]):
             for question in rows
         ]
 
+    def groupings(self, rows: Sequence[Question]) -> list[Sequence[Hashable]]:
+        """By articles, which contexts of none are by themselves, and by contexts."""
+        contexts = [question.context for question in rows]
+        articles: dict[str, str] = {}  # of a context that is there twice, the first
+        for question in rows:
+            articles.setdefault(question.context, question.article or question.context)
+        return [[articles[own] for own in contexts], contexts]
+
     def oddities(self, data: Labelled[Question]) -> list[Finding]:
         """Answers that do not stand where they should, repaired or refused."""
         moved = (Place(q.id) for q in data.rows if q.moved)
@@ -271,12 +279,8 @@ class QuestionTask(Task[Question, EncodedQuestions]):
         predictions = self.tuned(metrics).predictions(model, data.questions, data, outputs, ())
         scores = self._scores(predictions)
         values = {m: np.array([getattr(s, m) for s in scores]) for m in self.metrics}
-        contexts = [question.context for question in data.questions]
-        articles: dict[str, str] = {}  # of a context that is there twice, the first
-        for question in data.questions:
-            articles.setdefault(question.context, question.article or question.context)
-        by_article, by_itself = [articles[own] for own in contexts], range(len(contexts))
-        return of_means(values, outermost(by_article, contexts, by_itself))
+        by_itself = range(len(data.questions))
+        return of_means(values, outermost(*self.groupings(data.questions), by_itself))
 
     def _scores(self, predictions: Sequence[AnswerPrediction]) -> list[Score]:
         """Of each answer, by the rules of the questions' set."""

@@ -2,13 +2,11 @@
 
 What tells them apart from `classify` is how they are read (`bertsmith.text.symbols`): each symbol
 stands for a random word of the model's vocabulary, or has a new embedding. And since sets of
-sequences mostly come in one file, with many of them twice: where no dev set is given, HELD_OUT of
-each class is held out, and nothing is on both sides.
+sequences come with many of them twice, each is taken once, whether a dev set is given or held out.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
@@ -17,14 +15,13 @@ from bertsmith.errors import ConfigError, DataError
 from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks import classify
 from bertsmith.tasks.base import Encoded, Setting
+from bertsmith.tasks.parting import held_out, part
 from bertsmith.tasks.sequences import SequenceTask
 from bertsmith.tasks.tables import Labelled, TextRow
 from bertsmith.text.symbols import Alphabet, count_symbols, symbol_tokenizer, symbols_of
 from bertsmith.text.tokenizer import Tokenizer
 from bertsmith.types import FloatArray
 
-HELD_OUT = 0.2
-"""Of each class, where there is no dev set."""
 ENDS = 4
 """Room for the tokens that a model puts around a sequence."""
 _MOST_NAMED = 5
@@ -60,38 +57,38 @@ class SymbolTask(SequenceTask):
         """Without what is there twice, and with a dev set. See Task.
 
         Of equal sequences the first is kept, and none where their labels differ. Where `dev` is
-        None, or is the training file itself, the HELD_OUT of each class whose hashes with
-        `split_seed` are smallest are held out: the same ones in any order of the file. Otherwise
-        what `dev` has too is taken out of the training rows.
+        None, or is the training file itself, a part of each class is held out, drawn by
+        `split_seed` (`bertsmith.tasks.parting`). Otherwise what `dev` has too is taken out of the
+        training rows.
         """
         rows, notes = self._distinct(train)
         if dev is None or dev.path == train.path:
-            held = self._held_out(rows)
-            kept = [row for row in rows if row.line not in held]
-            part = [row for row in rows if row.line in held]
+            keys = [self._key(row) for row in rows]
             seed = self.settings["split_seed"]
-            notes.append(f"{len(part):,} of {len(rows):,} are held out, by seed {seed}")
-            dev = replace(train, rows=part)
+            assert isinstance(seed, int)
+            places = held_out(self.items(rows), keys, seed)
+            notes.append(f"{len(places):,} of {len(rows):,} are held out, by seed {seed}")
+            train, dev = part(replace(train, rows=rows), places)
         else:
-            part, further = self._distinct(dev)
+            scored, further = self._distinct(dev)
             notes += further
-            keys = {self._key(row) for row in part}
-            kept = [row for row in rows if self._key(row) not in keys]
+            known_keys = {self._key(row) for row in scored}
+            kept = [row for row in rows if self._key(row) not in known_keys]
             if len(kept) < len(rows):
                 notes.append(
                     f"{len(rows) - len(kept):,} of {train.path} are in {dev.path} too, and not "
                     "learnt from"
                 )
-            dev = replace(dev, rows=part)
-        known = count_symbols((row.text for row in kept), self.alphabet)
-        there = count_symbols((row.text for row in part), self.alphabet)
+            train, dev = replace(train, rows=kept), replace(dev, rows=scored)
+        known = count_symbols((row.text for row in train.rows), self.alphabet)
+        there = count_symbols((row.text for row in dev.rows), self.alphabet)
         unknown = {symbol: count for symbol, count in there.items() if symbol not in known}
         if unknown:
             notes.append(
                 f"{sum(unknown.values()):,} symbols of the dev set are unknown to the training "
                 f"set: {', '.join(map(repr, sorted(unknown)[:_MOST_NAMED]))}"
             )
-        return replace(train, rows=kept, notes=(*train.notes, *notes)), dev
+        return replace(train, notes=(*train.notes, *notes)), dev
 
     def _key(self, row: TextRow) -> str:
         """The same for equal sequences."""
@@ -127,21 +124,6 @@ class SymbolTask(SequenceTask):
                 f"those of line {shown}{more}"
             )
         return rows, notes
-
-    def _held_out(self, rows: Sequence[TextRow]) -> set[int]:
-        """Their lines."""
-        held: set[int] = set()
-        seed = self.settings["split_seed"]
-        classes: dict[str, list[TextRow]] = {}
-        for row in rows:
-            classes.setdefault(row.label, []).append(row)
-        for own in classes.values():
-            drawn = sorted(
-                own,
-                key=lambda row: hashlib.sha256(f"{seed} {self._key(row)}".encode()).digest(),
-            )
-            held.update(row.line for row in drawn[: round(HELD_OUT * len(own))])
-        return held
 
     def suited(self, train: Labelled[TextRow]) -> SymbolTask:
         """With the symbols there are, and as long as the longest sequence. Raises ConfigError."""

@@ -114,6 +114,8 @@ class Labelled(Generic[RowT]):
     rows: list[RowT]
     notes: tuple[str, ...] = ()
     """What had to be mended or left out, a line each."""
+    is_held_out: bool = False
+    """Whether these are rows of the training file that are not learnt from."""
 
 
 def read_labelled(

@@ -7,7 +7,7 @@ The encoder is trained with it, or frozen, and its layers are features (BERT, ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -107,6 +107,10 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
             )
             for sentence in rows
         ]
+
+    def groupings(self, rows: Sequence[Sentence]) -> list[Sequence[Hashable]]:
+        """By documents, where a file marks them."""
+        return [[sentence.document for sentence in rows]]
 
     def oddities(self, data: Labelled[Sentence]) -> list[Finding]:
         """Tags that begin a span otherwise than their scheme does, and those that break it."""
@@ -309,8 +313,8 @@ class TaggingTask(Task[Sentence, EncodedSentences]):
         whose words hang together."""
         assert data.tags is not None
         predicted = self.decode(model, data.lengths, outputs)
-        documents = [sentence.document for sentence in data.sentences]
-        units = np.array(outermost(documents, range(len(documents))))
+        by_itself = range(len(data.sentences))
+        units = np.array(outermost(*self.groupings(data.sentences), by_itself))
         if self.scheme != "plain":
             counts = span_counts(data.tags, predicted, data.lengths, self.names)
             return of_spans(*added_up(np.stack(counts, axis=1), units.tolist()).T)

@@ -139,7 +139,8 @@ def plan_again(run: Path, config: FinetuneConfig) -> Plan:
     known: dict[str, Task[Any, Any]] = {task.name: task.task for task in GLUE}
     task = known.get(config.task) or find(config.task)
     task = replace(task, settings={**task.settings, **config.settings})
-    train, dev = task.parted(*(_table(task, config, path) for path in (config.train, config.dev)))
+    given = None if config.input.dev_is_held_out else _table(task, config, config.dev)
+    train, dev = task.parted(_table(task, config, config.train), given)
     plan = make_plan(
         task,
         train,
