@@ -36,9 +36,10 @@ WORDS = TEXT.split()
 RECIPE = Recipe(lr=1e-4, batch_size=4, epochs=1, max_length=256)
 
 
-def rows_of(task: Task[Any, Any], count: int) -> str:
-    """A file in the task's format, of different sentences."""
-    texts = [" ".join(WORDS[i % 5 : 6 + i % 11]) for i in range(count)]
+def rows_of(task: Task[Any, Any], count: int, words: int | None = None) -> str:
+    """A file in the task's format, of different sentences, of `words` words or of many lengths."""
+    ends = [6 + i % 11 if words is None else i % 5 + words for i in range(count)]
+    texts = [" ".join(WORDS[i % 5 : end]) for i, end in enumerate(ends)]
     if task is qa.TASK:
         asked = (
             {
@@ -148,7 +149,12 @@ def test_a_network_has_the_same_score_on_either_side(
 
 @pytest.mark.parametrize(
     ("task", "suffix"),
-    [(classify.TASK, "tsv"), (tagging.TASK, "conll"), (choice.TASK, "jsonl")],
+    [
+        (classify.TASK, "tsv"),
+        (tagging.TASK, "conll"),
+        (qa.TASK, "jsonl"),
+        (choice.TASK, "jsonl"),
+    ],
     ids=lambda value: value.name if isinstance(value, Task) else None,
 )
 def test_a_fine_tuning_ends_where_theirs_does(
@@ -158,12 +164,11 @@ def test_a_fine_tuning_ends_where_theirs_does(
     clipping and optimizer are theirs.
 
     So large an epsilon lets no rounding of gradients that are zero decide a step, and shows the
-    scale of the others. Our rate is that of a step's middle, theirs that of its beginning. Answers
-    are left out: theirs may begin in the question, ours in the text alone (Devlin et al. 2019,
-    section 4.2).
+    scale of the others. Our rate is that of a step's middle, theirs that of its beginning. Texts
+    with answers are of one length: theirs looks for an answer in the padding, too.
     """
     file = tmp_path / f"rows.{suffix}"
-    file.write_text(rows_of(task, 24), encoding="utf-8")
+    file.write_text(rows_of(task, 24, 8 if task is qa.TASK else None), encoding="utf-8")
     data = task.read(file)
     task = task.suited(data)
     names = task.output_names(data)
