@@ -142,7 +142,7 @@ def test_without_a_dev_set_a_fifth_is_held_out(
     said = capsys.readouterr().err
     assert f"{held} of 160 texts are held out to be scored on" in said
     for file in ("README.md", "model/README.md"):
-        assert "what is held out of `train.tsv`" in (tmp_path / "out" / file).read_text(), file
+        assert f"{held} held out of `train.tsv`" in (tmp_path / "out" / file).read_text(), file
     with pytest.raises(ConfigError, match=r"input\.dev_is_held_out"):
         start(inputs / "train.tsv")
     again = start(None, seeds=2).scores

@@ -78,11 +78,10 @@ class FinetuneConfig(Config):
     input: InputConfig
     protocol: Protocol
 
-    @property
-    def scored_on(self) -> str:
-        """The dev set, for a README."""
-        name = f"`{Path(self.dev).name}`"
-        return f"what is held out of {name}" if self.input.dev_is_held_out else name
+    def scored_on(self, count: int) -> str:
+        """The dev set of `count` rows, for a README."""
+        how = "held out " if self.input.dev_is_held_out else ""
+        return f"{count:,} {how}of `{Path(self.dev).name}`"
 
     def runs(self) -> list[RunKey]:
         """What is to be trained, in order."""
@@ -308,7 +307,7 @@ def readme(task: Task[Any, Any], config: FinetuneConfig, scores: Mapping[str, An
     return f"""# Fine-tuned {task.product}
 
 {scores["train_examples"]:,} labelled {unit} of `{Path(config.train).name}`{labels}; scores on the
-{scores["dev_examples"]:,} of {config.scored_on}, the median of
+{config.scored_on(scores["dev_examples"])}, the median of
 {config.seeds} seed{"s" if config.seeds > 1 else ""}; in brackets, what other {drawn} of the kind
 would give (95 %, bootstrap).{"".join(f" {caveat}" for caveat in caveats)}
 

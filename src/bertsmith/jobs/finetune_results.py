@@ -137,7 +137,7 @@ def _card(
         architecture=architecture,
         summary=f"A {task.product}, fine-tuned from `{shown_name(config.model)}`.",
         data=f"`{Path(config.train).name}`, {train:,} {task.unit}; scored on "
-        f"{config.scored_on}, {dev:,}, with 95 % intervals over {task.drawn or 'these'} "
+        f"{config.scored_on(dev)}, with 95 % intervals over {task.drawn or 'these'} "
         "(bootstrap).",
         training={**config.protocol.model_dump(), "seed": result["seed"], "seeds": config.seeds},
         scores={
