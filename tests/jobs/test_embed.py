@@ -21,7 +21,7 @@ from bertsmith.export.huggingface import load_encoder, load_tokenizer
 from bertsmith.jobs import search as searching
 from bertsmith.jobs.embed import Embedder, EmbedOptions, embed, embed_file
 from bertsmith.jobs.search import search
-from bertsmith.nn.packed import PackedLinear
+from bertsmith.nn.packed import PackedLinear, can_pack
 from bertsmith.nn.sentence import normalised
 from bertsmith.types import Batch, Example, Float32Array
 from jobs.tiny import GLAD, PLAIN, SAD, save_tiny_model
@@ -114,7 +114,8 @@ def test_in_bfloat16_the_weights_are_packed_and_the_vectors_nearly_the_same(
 ) -> None:
     options = EmbedOptions(normalise=True, device="cpu", precision="bfloat16")
     embedder = Embedder.load(model, options)
-    assert any(isinstance(part, PackedLinear) for part in embedder.network.modules())
+    packed = any(isinstance(part, PackedLinear) for part in embedder.network.modules())
+    assert packed == can_pack()
     texts = some_texts(20)
     exact = embed(model, texts, replace(options, precision="float32")).vectors
     assert (embedder.embed(texts).vectors * exact).sum(axis=1).min() > 0.999

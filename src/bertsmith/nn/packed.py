@@ -30,12 +30,20 @@ class PackedLinear(nn.Module):
         return product
 
 
+def can_pack() -> bool:
+    """Whether this torch and this processor (from AVX-512 on) have the kernels."""
+    names = ("_reorder_linear_weight", "_is_mkldnn_bf16_supported")
+    if not all(hasattr(torch.ops.mkldnn, name) for name in names):
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def pack_linears(module: nn.Module) -> None:
     """Pack every linear layer in `module` that is in bfloat16 on a processor, in place.
 
-    Others stay as they are, and all of them where this torch has no such kernels.
+    Others stay as they are, and all of them where this torch or this processor has no such kernels.
     """
-    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+    if not can_pack():
         return
     for name, part in module.named_children():
         if not isinstance(part, nn.Linear):
