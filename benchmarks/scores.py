@@ -1,15 +1,16 @@
 """The same fine-tuning by ours and by transformers' example recipes: scores side by side.
 
-    python -m benchmarks.scores --out DIR [--only NAME ...] [--subset N] [--threads N] [--quick]
+    python -m benchmarks.scores --out DIR [--only NAME ...] [--subset N] [--seeds N]
+        [--threads N] [--quick]
     python -m benchmarks.scores --own MODEL --out DIR ...
 
 all-MiniLM-L6-v2 on the sixteen sets of benchmarks/finetuning_sets.py, which has the rates: those
 of the recipes, on both sides. Theirs is transformers' Trainer in fp32, as run_glue, run_ner,
 run_qa and run_swag set it up; ours is `bertsmith finetune` in the type that it takes on this
-machine. Three seeds where there are fewer than 10,000 training examples, one elsewhere. Where
-theirs would take much more than a quarter of an hour, both are trained on the same rows, drawn
-once, and scored on as many of the dev set: --subset N, or a part of N where texts are long. Ours
-then also on the whole.
+machine. Three seeds where there are fewer than 10,000 training examples, one elsewhere, or --seeds
+of each. Where theirs would take much more than a quarter of an hour, both are trained on the same
+rows, drawn once, and scored on as many of the dev set: --subset N, or a part of N where texts are
+long. Ours then also on the whole.
 Each run has a process of its own.
 
 With --own: MODEL on the same rows, with bertsmith's defaults for its size and the recipes' lengths,
@@ -73,9 +74,12 @@ class Plan:
         return out / self.name / f"{self.who}-{self.rows or 'all'}-{self.seed}.json"
 
 
-def plans(names: Sequence[str], sides: Sequence[str], rows: int, quick: bool) -> Iterator[Plan]:
+def plans(
+    names: Sequence[str], sides: Sequence[str], rows: int, quick: bool, asked: int | None = None
+) -> Iterator[Plan]:
     """All runs: both sides of every set, then ours on the whole of those that were drawn from."""
-    seeds = {name: range(SEEDS if SETS[name].few and not quick else 1) for name in names}
+    usual = {name: SEEDS if SETS[name].few and not quick else 1 for name in names}
+    seeds = {name: range(asked or usual[name]) for name in names}
     drawn = {
         name: QUICK_ROWS if quick else round(rows * SETS[name].drawn) or None for name in names
     }
@@ -236,6 +240,7 @@ def main() -> None:
     parser.add_argument("--own", type=Path, metavar="MODEL")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), metavar="NAME")
     parser.add_argument("--subset", type=int, default=4000, metavar="N")
+    parser.add_argument("--seeds", type=int, metavar="N")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
@@ -243,7 +248,7 @@ def main() -> None:
     sides, model = (OWN, arguments.own) if arguments.own else (PEERS, model_folder())
     epochs = 1 if arguments.quick else None
     data_folder()
-    for plan in plans(arguments.only, sides, arguments.subset, arguments.quick):
+    for plan in plans(arguments.only, sides, arguments.subset, arguments.quick, arguments.seeds):
         path = plan.path(out)
         if path.exists():
             continue
