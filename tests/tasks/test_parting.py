@@ -44,7 +44,7 @@ def test_groups_are_whole_labels_are_left_and_the_order_is_no_matter(
 ) -> None:
     items = [Item(at, (str(at),), counted=tuple(labels)) for at, (_, labels) in enumerate(rows)]
     groups = [group for group, _ in rows]
-    held = held_out(items, groups, seed)
+    held = held_out(items, groups, seed=seed)
     assert not {groups[place] for place in held} & {
         group for place, group in enumerate(groups) if place not in held
     }
@@ -52,7 +52,7 @@ def test_groups_are_whole_labels_are_left_and_the_order_is_no_matter(
     assert left == {label for item in items for label in item.counted}
     if len(set(groups)) == len(groups) and not any(labels for _, labels in rows):
         assert len(held) == round(HELD_OUT * len(rows))
-        backwards = held_out(items[::-1], groups[::-1], seed)
+        backwards = held_out(items[::-1], groups[::-1], seed=seed)
         assert {groups[::-1][place] for place in backwards} == {groups[place] for place in held}
 
 

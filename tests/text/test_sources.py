@@ -113,7 +113,11 @@ def test_a_cut_archive_is_named(tmp_path: Path, suffix: str) -> None:
         ("a.json", b'["a",\n{"text": 1}]', r'a\.json:2: the "text" of record 2 is 1, no string'),
         ("a.json", b'["a", "\\ud800 half"]', r"a\.json:1: half a surrogate"),
         ("a.json", b"[" * 99_999, r"a\.json:1: record 1 is not JSON \(.*recursion"),
-        ("a.json.gz", gzip.compress(b'["a"]')[:-4], r"a\.json\.gz:1: the compressed file is cut"),
+        (
+            "a.json.gz",
+            gzip.compress(b'["a"]', mtime=0)[:-4],
+            r"a\.json\.gz:1: the compressed file is cut",
+        ),
         ("a.csv", b"a,Text\n", r"a\.csv:1: no column \"text\"; there are: 'a', 'Text'; wri"),
         ("a.csv", b"text,text\n", r'a\.csv:1: 2 columns are named "text"; rename'),
         ("a.csv", b"text,n\na,1\nb, c,2\n", r"a\.csv:3: 3 fields, where the first line has 2; p"),

@@ -18,7 +18,6 @@ from bertsmith.tasks.base import Encoded, Task
 from bertsmith.tasks.check import count_known
 from bertsmith.tasks.protocol import choose_protocol
 from bertsmith.tasks.tables import Labelled
-from bertsmith.tasks.thresholds import hold_out
 from bertsmith.text.lines import file_sha256
 from bertsmith.text.tokenizer import Tokenizer
 
@@ -123,9 +122,10 @@ def make_plan(
         source = with_new_rows(source, tokenizer.vocab_size)
     hardware = choose_hardware(device, precision)
     chosen = choose_protocol(source.config, len(train.rows), task.usual, **protocol)
-    learnt, held = hold_out(len(train.rows), chosen.threshold_share)
+    held = task.held_out(train.rows, chosen.threshold_share) if chosen.threshold_share else []
+    learnt = sorted({*range(len(train.rows))} - {*held})
     task = task.for_protocol(chosen, labels, [truths["train"][place] for place in learnt])
-    if held:
+    if chosen.threshold_share:
         _require_different(truths["train"], held, f"{task.unit} that are held out", "raise it")
         _require_different(truths["train"], learnt, f"{task.unit} that are left", "lower it")
     config = FinetuneConfig(
@@ -158,9 +158,9 @@ def make_plan(
 
 def _require_different(truths: Sequence[Any], places: Sequence[int], what: str, mend: str) -> None:
     """Raise ConfigError where nothing can be told apart by the rows at `places`."""
-    if len({str(truths[place]) for place in places}) == 1:
+    if len({str(truths[place]) for place in places}) < 2:
         raise ConfigError(
-            f"all of the {len(places)} {what} have the same label",
+            f"no two of the {len(places)} {what} have different labels",
             where="threshold_share",
             mend=mend,
         )

@@ -29,7 +29,7 @@ from bertsmith.nn.models import HeadedEncoder
 from bertsmith.tasks.findings import Finding, Item
 from bertsmith.tasks.many_scores import Resampling, outermost
 from bertsmith.tasks.metrics import ClassScores, Metrics
-from bertsmith.tasks.parting import FEWEST_GROUPS, held_out, part
+from bertsmith.tasks.parting import FEWEST_GROUPS, HELD_OUT, held_out, part
 from bertsmith.tasks.protocol import Protocol
 from bertsmith.tasks.tables import Columns, Labelled, Table
 from bertsmith.text.tokenizer import Tokenizer
@@ -181,23 +181,26 @@ class Task(ABC, Generic[RowT, EncodedT]):
     ) -> tuple[Labelled[RowT], Labelled[RowT]]:
         """The sets to learn from and to be scored on.
 
-        Where `dev` is None, a fifth of the training rows is held out (`bertsmith.tasks.parting`),
-        and what hangs together, or is there twice, is on one side. Raises DataError.
+        Where `dev` is None, a fifth of the training rows is held out. Raises DataError.
         """
         if dev is not None:
             return train, dev
-        items = self.items(train.rows)
-        texts = [item.key.hex() for item in items]
-        groups = outermost(*self.groupings(train.rows), texts, fewest=FEWEST_GROUPS)
-        places = held_out(items, groups)
+        places = self.held_out(train.rows, HELD_OUT)
         if not places:
             raise DataError(
-                f"{len(items):,} {self.unit} are too few, or too much alike, to hold any out",
+                f"{len(train.rows):,} {self.unit} are too few, or too much alike, to hold any out",
                 where=train.path,
                 mend="give some to be scored on with --dev FILE",
             )
-        note = f"{len(places):,} of {len(items):,} {self.unit} are held out to be scored on"
+        note = f"{len(places):,} of {len(train.rows):,} {self.unit} are held out to be scored on"
         return part(train, places, note)
+
+    def held_out(self, rows: Sequence[RowT], share: float) -> list[int]:
+        """The places of `share` of the rows, drawn as `bertsmith.tasks.parting` does, with what
+        hangs together, or is there twice, on one side. Empty where they are too few."""
+        items = self.items(rows)
+        texts = [item.key.hex() for item in items]
+        return held_out(items, outermost(*self.groupings(rows), texts, fewest=FEWEST_GROUPS), share)
 
     def for_training(self, train: Labelled[RowT]) -> Labelled[RowT]:
         """The rows that can be learnt from, with notes on the others. Raises DataError."""

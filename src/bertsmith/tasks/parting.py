@@ -1,4 +1,5 @@
-"""Which rows of a labelled file are held out to be scored on, where no dev set is given.
+"""Which rows of a labelled file are held out: to be scored on, where no dev set is given, or to
+choose a threshold on.
 
 They are told by hashes of what they are, so that they are the same ones whenever they are drawn, in
 whatever order the file is.
@@ -18,17 +19,19 @@ from bertsmith.tasks.tables import Labelled
 RowT = TypeVar("RowT")
 
 HELD_OUT = 0.2
-"""Of all rows, and of each class."""
+"""Of all rows, and of each class, to be scored on."""
 FEWEST_GROUPS = 10
 """Articles or documents. Of fewer one may be most of a file, and their parts are drawn."""
 
 
-def held_out(items: Sequence[Item], groups: Sequence[Hashable], seed: int = 0) -> list[int]:
+def held_out(
+    items: Sequence[Item], groups: Sequence[Hashable], share: float = HELD_OUT, seed: int = 0
+) -> list[int]:
     """The places of those held out: the groups with the smallest hashes with `seed`.
 
     `groups` names what each item is part of, which is held out as a whole or not at all: a group
     too large for what is still wanted is passed over. Where each item is of one class, and shares
-    nothing, HELD_OUT is of each class. No label (`Item.counted`) is held out altogether.
+    nothing, `share` is of each class. No label (`Item.counted`) is held out altogether.
     """
     members: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
@@ -42,7 +45,7 @@ def held_out(items: Sequence[Item], groups: Sequence[Hashable], seed: int = 0) -
     left = _rows_of_labels(items)
     held: list[int] = []
     for own in classes.values():
-        wanted = HELD_OUT * sum(len(members[group]) for group in own)
+        wanted = share * sum(len(members[group]) for group in own)
         taken = 0
         for group in sorted(own, key=lambda name: sha256(f"{seed} {name}".encode()).digest()):
             places = members[group]

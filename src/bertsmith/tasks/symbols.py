@@ -66,7 +66,7 @@ class SymbolTask(SequenceTask):
             keys = [self._key(row) for row in rows]
             seed = self.settings["split_seed"]
             assert isinstance(seed, int)
-            places = held_out(self.items(rows), keys, seed)
+            places = held_out(self.items(rows), keys, seed=seed)
             notes.append(f"{len(places):,} of {len(rows):,} are held out, by seed {seed}")
             train, dev = part(replace(train, rows=rows), places)
         else:

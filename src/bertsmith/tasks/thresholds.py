@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from bertsmith.data import rng
 from bertsmith.errors import ConfigError
 from bertsmith.tasks.many_scores import class_scores, label_scores
 from bertsmith.types import BoolArray, FloatArray, IntArray
@@ -133,15 +132,3 @@ def _f1_of(true: float) -> Merit:
 def _probability(cut: float) -> float:
     """Of a margin; never 0 or 1 themselves."""
     return float(expit(cut))
-
-
-def hold_out(count: int, share: float) -> tuple[list[int], list[int]]:
-    """Which of `count` training rows are learnt from, and which a threshold is chosen on.
-
-    Always the same ones; where `share` is not 0, at least one of each.
-    """
-    if not share or count < 2:
-        return list(range(count)), []
-    held = min(count - 1, max(1, round(count * share)))
-    order = rng.generator("threshold", 0).permutation(count)
-    return sorted(order[held:].tolist()), sorted(order[:held].tolist())
