@@ -38,7 +38,7 @@ from torch.nn import functional
 
 from benchmarks import bare  # noqa: F401 - before bertsmith
 from benchmarks.mistakes import data_at_hand, told_in_a_line
-from benchmarks.steps import bert_config, vocabulary_products
+from benchmarks.steps import VOCABULARY, bert_config, vocabulary_products
 from benchmarks.timing import Step, ratio
 from bertsmith.config import ModelConfig, OptimConfig
 from bertsmith.data.pack import collate
@@ -324,7 +324,8 @@ def main() -> None:
     if not tiny:
         documents = list(texts())
     sizes, lengths = (((2, 64),), (32,)) if tiny else (SIZES, LENGTHS)
-    rows = sequences(documents, lengths, 1000 if tiny else WORDS)
+    words, vocabulary = (1000, 1000) if tiny else (WORDS, VOCABULARY)
+    rows = sequences(documents, lengths, words)
     peak = matmul_rate(device, (256,) if tiny else (4096, 8192, 16384))
     for length in lengths:
         work = make_work(rows[length], length, 256 if tiny else STEP_TOKENS)
@@ -332,7 +333,8 @@ def main() -> None:
         print(f"length {length}: sequences of {statistics.fmean(counts):.0f} tokens on average")
         require_same_network(work, device)
     for layers, hidden in sizes:
-        config = bert_config(layers, hidden).model_copy(update={"attention_dropout": 0.0})
+        fields = {"vocab_size": vocabulary, "attention_dropout": 0.0}
+        config = bert_config(layers, hidden).model_copy(update=fields)
         for length in lengths:
             if time.monotonic() - began > 60 * MINUTES:
                 print(f"L{layers}_H{hidden}_{length}: no time left")
