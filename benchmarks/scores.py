@@ -44,6 +44,7 @@ from benchmarks.mistakes import data_folder, told_in_a_line
 from benchmarks.our_finetuning import OurRun
 from bertsmith.files import write_text_atomically
 from bertsmith.jobs.finetune_folder import Init
+from bertsmith.jobs.finetune_plan import require_seeds
 from bertsmith.markdown import markdown_table
 from bertsmith.report.images import save
 from bertsmith.report.style import SERIES, new_figure, styled
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
+    require_seeds(arguments.seeds)
     out: Path = arguments.out
     sides, model = (OWN, arguments.own) if arguments.own else (PEERS, model_folder())
     epochs = 1 if arguments.quick else None
